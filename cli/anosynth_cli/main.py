@@ -1,0 +1,88 @@
+"""Entry point: answers `--version` at once and imports only the command that was asked for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+COMMANDS = {
+    "pointcloud": "Make labelled anomalies on point clouds, meshes and depth maps",
+    "list": "List the generators",
+    "show": "Show a generator: its formula, source, parameters and bounds",
+    "schema": "Print the JSON Schema of a generator's parameters",
+    "verify": "Check that a data set is whole and that its labels are what changed",
+    "replay": "Make samples again from their manifest lines and compare the bytes",
+    "toy": "Make licence-free toy parts to try things on",
+    "demo": "Make toy parts, put defects on them and write a report: half a minute",
+}
+"""The commands and their one-line help, so that `--help` needs none of their modules."""
+
+
+def main() -> None:
+    """Run the command line and exit: 0 done, 1 failed, 2 usage, 3 done with skipped files."""
+    arguments = sys.argv[1:]
+    for stream in (sys.stdout, sys.stderr):
+        # File names need not be UTF-8; a message about one must not fail for it.
+        getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
+    if arguments == ["--version"]:
+        from anosynth._version import __version__
+
+        sys.stdout.write(f"anosynth {__version__}\n")
+        return
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line `arguments` (without the program's name) and return its exit code."""
+    from anosynth.errors import AnosynthError, ParameterError, UnknownGenerator
+
+    try:
+        _app(arguments)(args=list(arguments), prog_name="anosynth")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except AnosynthError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2 if isinstance(error, (ParameterError, UnknownGenerator)) else 1
+    except BrokenPipeError:
+        # The reader of our output (`head`, a pager) has gone; that is its right.
+        sys.stderr.close()
+        return 0
+    return 0
+
+
+def _app(arguments: Sequence[str]) -> Any:
+    import typer
+
+    app = typer.Typer(
+        help="Labelled synthetic anomalies from normal samples: exact masks, seeded, replayable.",
+        rich_markup_mode=None,
+        add_completion=False,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+    @app.callback(epilog="Example: anosynth demo")
+    def options(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+        pass
+
+    wanted = next((word for word in arguments if not word.startswith("-")), None)
+    for name, line in COMMANDS.items():
+        if name == wanted:
+            function, example = _command(name, arguments)
+            app.command(name, short_help=line, epilog=f"Example: {example}")(function)
+        else:
+            app.command(name, help=line, short_help=line)(_nothing)
+    return app
+
+
+def _command(name: str, arguments: Sequence[str]) -> tuple[Callable[..., None], str]:
+    import importlib
+
+    module = importlib.import_module(f"anosynth_cli.{name}")
+    return module.command(arguments), module.EXAMPLE
+
+
+def _nothing() -> None:
+    """Stand for a command that this line does not call."""

@@ -1,0 +1,183 @@
+"""What the commands that make data sets share: seeds, shards, roots, progress, outcome."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from anosynth.datasets.layout import Layout
+from anosynth.errors import DataError, ParameterError
+from anosynth.run import Plan, run
+
+ROOTS = "ANOSYNTH_DATASETS"
+"""Environment variable: the folder in which data sets are looked for by the name of their layout."""
+
+VIEWS = 40
+"""Samples with a 3-D view in the report."""
+
+_SHOWN = 40
+
+
+def parse_seed(text: str) -> int:
+    """Return the seed that `--seed` gives; `random` draws one and says it on stderr."""
+    if text == "random":
+        seed = secrets.randbits(32)
+        say(f"seed: {seed}")
+        return seed
+    try:
+        return int(text)
+    except ValueError:
+        raise ParameterError(f"--seed: {text}: must be a whole number or `random`") from None
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Return (i, n) of `i/n`."""
+    index, slash, number = text.partition("/")
+    if not (slash and index.isdecimal() and number.isdecimal()):
+        raise ParameterError(f"--shard: {text}: must be i/n, e.g. 1/8")
+    return int(index), int(number)
+
+
+def dataset_root(layout: Layout, root: Path | None) -> Path:
+    """Return where a data set lies: `--root`, else $ANOSYNTH_DATASETS/NAME, else ./datasets/NAME.
+
+    Raises:
+        DataError: it is not there; the message says where it comes from and how to make a stand-in.
+    """
+    base = os.environ.get(ROOTS)
+    place = root or (Path(base) if base else Path("datasets")) / layout.name
+    if not place.is_dir():
+        raise DataError(
+            f"{place}: no data set here\n"
+            f"hint: {layout.home}; nothing is downloaded (its licence is yours to accept)\n"
+            f"      say where it is with --root, or make a licence-free stand-in: anosynth toy {layout.name} {place}"
+        )
+    return place
+
+
+def say(text: str) -> None:
+    """Print a message to stderr."""
+    sys.stderr.write(text + "\n")
+
+
+def print_plan(plan: Plan, *, as_json: bool) -> None:
+    """Print what a plan would make: a line a sample, JSON lines with `as_json`."""
+    number = 0
+    for number, job in enumerate(plan.jobs(), 1):
+        row = {"id": job.id, "kind": job.kind, "source": job.source.path.as_posix(), "generator": job.generator}
+        if as_json:
+            sys.stdout.write(json.dumps(row) + "\n")
+        elif number <= _SHOWN:
+            drawn = {k: v for k, v in job.generator.items() if k not in ("generator", "family", "version")}
+            values = " ".join(f"{name}={_short(value)}" for name, value in drawn.items())
+            name = job.generator.get("generator", "copy")
+            sys.stdout.write(f"{row['source']} -> {job.id}  {name}  {values}".rstrip() + "\n")
+    if not as_json:
+        if number > _SHOWN:
+            sys.stdout.write(f"... and {number - _SHOWN} more\n")
+        say(f"{number} samples would be written; nothing was")
+
+
+def carry_out(
+    plan: Plan,
+    out: Path,
+    *,
+    workers: int,
+    overwrite: bool,
+    on_error: str,
+    report: bool,
+    as_json: bool,
+    say: Callable[[dict[str, Any]], str] = lambda record: "",
+) -> None:
+    """Run a plan with a progress bar, write the report, print the outcome and exit with its code."""
+    total = sum(1 for _ in plan.jobs())
+    first: list[str] = []
+
+    def notice(record: dict[str, Any]) -> None:
+        if record["status"] == "made" and not first:
+            first.append(say(record))
+        step()
+
+    # A stopped run must unwind, so that its workers end and its lock goes; what it made is kept.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_stopped()))
+    try:
+        with _progress(total) as step:
+            summary = run(
+                plan,
+                out,
+                workers=workers,
+                overwrite=overwrite,
+                on_error=on_error,
+                views=VIEWS if report and plan.shard[1] == 1 else 0,
+                progress=notice,
+            )
+    except KeyboardInterrupt:
+        sys.exit(_stopped())
+    page = None
+    if report and plan.shard[1] == 1:
+        from anosynth.run import write_report
+
+        page = write_report(out, summary.views)
+    _print_outcome(summary, out, page, first, as_json=as_json)
+    if summary.skipped:
+        raise typer.Exit(3 if summary.made else 1)
+
+
+def _print_outcome(summary: Any, out: Path, page: Path | None, lengths: list[str], *, as_json: bool) -> None:
+    for problem in summary.problems:
+        say(f"skipped: {problem}")
+    if summary.skipped > len(summary.problems):
+        say(f"skipped: and {summary.skipped - len(summary.problems)} more; the manifest names them")
+    if as_json:
+        row = {
+            "out": str(out),
+            "made": summary.made,
+            "copied": summary.copied,
+            "skipped": summary.skipped,
+            "kept": summary.kept,
+            "problems": summary.problems,
+            "report": str(page) if page else None,
+        }
+        sys.stdout.write(json.dumps(row) + "\n")
+        return
+    for line in lengths:
+        if line:
+            say(line)
+    kept = f", {summary.kept} of them from an earlier run" if summary.kept else ""
+    copied = f", {summary.copied} normal samples copied" if summary.copied else ""
+    skipped = f", {summary.skipped} skipped" if summary.skipped else ""
+    sys.stdout.write(f"{out}: {summary.made} anomalous samples{copied}{skipped}{kept}\n")
+    if page:
+        sys.stdout.write(f"report: {page}\n")
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[], None]]:
+    """A Rich bar on a terminal, nothing elsewhere; gone when done."""
+    if total < 4 or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("samples", total=total)
+        yield lambda: bar.advance(task)
+
+
+def _stopped() -> int:
+    say("stopped; what was made is kept: give the same line again to go on")
+    return 1
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

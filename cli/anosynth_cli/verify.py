@@ -1,0 +1,45 @@
+"""`anosynth verify`: is a data set whole, and are its labels what changed?"""
+
+from __future__ import annotations
+
+import json as jsonlib
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+EXAMPLE = "anosynth verify out/"
+
+
+def command(arguments: Sequence[str]) -> Callable[..., None]:
+    return _run
+
+
+def _run(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A data set that anosynth wrote.")],
+    root: Annotated[Optional[Path], typer.Option(help="Where the sources are now.")] = None,  # noqa: UP045
+    json: Annotated[bool, typer.Option("--json", help="Print a JSON line for each sample.")] = False,
+) -> None:
+    """Check every file's hash, and that each mask is exactly what differs from the source."""
+    from anosynth.run import verify
+
+    print_findings(verify(out, root), as_json=json)
+
+
+def print_findings(findings: Iterable[object], *, as_json: bool) -> None:
+    """Print findings, bad ones in words, and exit with 1 if there is one."""
+    counts = {"ok": 0, "unchecked": 0, "bad": 0}
+    for finding in findings:
+        row = vars(finding)
+        counts[row["state"]] += 1
+        if as_json:
+            sys.stdout.write(jsonlib.dumps(row) + "\n")
+        elif row["state"] != "ok":
+            sys.stdout.write(f"{row['state']}: {row['id']}: {row['text']}\n")
+    if not as_json:
+        rest = f", {counts['unchecked']} unchecked" if counts["unchecked"] else ""
+        sys.stdout.write(f"{counts['ok']} ok, {counts['bad']} bad{rest}\n")
+    if counts["bad"]:
+        raise typer.Exit(1)

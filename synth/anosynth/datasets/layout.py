@@ -1,0 +1,190 @@
+"""What a data-set layout is: where normal samples lie, and how an anomalous sample and its truth are written.
+
+One layout a module of this package, its reader beside its writer; `find_layout("mvtec3d")` imports only that one.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anosynth.errors import DataError, UnknownGenerator, did_you_mean
+from anosynth.generator import Anomaly
+from anosynth.pointclouds import PointCloud
+from anosynth.seeding import normalise_key, stream
+
+_SHARED = {"layout", "folder", "truth"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A normal sample that anomalies can be made of.
+
+    Attributes:
+        path: of the file, relative to the root.
+        category: the category that it belongs to, "" where the layout has none.
+    """
+
+    path: Path
+    category: str = ""
+
+    @property
+    def key(self) -> str:
+        """What names its random stream: the relative path, POSIX and NFC."""
+        return normalise_key(self.path.as_posix())
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A sample of a data set as its readers see it.
+
+    Attributes:
+        path: of the file, relative to the root; `split` is "train", "validation" or "test".
+        kind: "good" or the name of the defect.
+        truth: of the file that holds its labels, relative to the root, or None.
+    """
+
+    path: Path
+    split: str
+    kind: str
+    category: str = ""
+    truth: Path | None = None
+
+
+@dataclass(frozen=True)
+class Output:
+    """A written file: its role ("sample", "labels", ...), its path relative to OUT, the digest of what it holds."""
+
+    role: str
+    path: str
+    data_sha256: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """A sample read back: the cloud, its (N,) bool mask, the rows labelled without having moved (`still`: the rim of a
+    hole), and the rows of the source that are gone."""
+
+    cloud: PointCloud
+    mask: NDArray[np.bool_]
+    still: NDArray[np.bool_]
+    removed: NDArray[np.int64]
+
+
+class Layout:
+    """Base of layouts; instances hold nothing."""
+
+    name: ClassVar[str] = ""
+    home: ClassVar[str] = ""
+    """Where the real data set comes from and under which licence, for the message when there is none."""
+    holds_out: ClassVar[bool] = True
+    """Whether sources of anomalies are kept out of the training split that is copied."""
+
+    def samples(self, root: Path) -> Iterator[Labelled]:
+        """Yield all samples of the data set under `root`, sorted by path."""
+        raise NotImplementedError
+
+    def sources(self, root: Path) -> list[Source]:
+        """Return the normal training samples, sorted."""
+        found = [Source(s.path, s.category) for s in self.samples(root) if s.split == "train" and s.kind == "good"]
+        return sorted(found, key=lambda source: source.key)
+
+    def companions(self, root: Path, sample: Labelled) -> Sequence[Path]:
+        """Return further files that belong to a sample (its photo, its truth), relative to the root."""
+        return [] if sample.truth is None else [sample.truth]
+
+    def target(self, source: Source, kind: str, variant: int) -> str:
+        """Return the path, relative to OUT, of the anomalous sample made of `source`."""
+        raise NotImplementedError
+
+    def write(self, root: Path, out: Path, source: Source, target: str, anomaly: Anomaly) -> list[Output]:
+        """Write the sample and its truth, every file whole or not at all; return what was written."""
+        raise NotImplementedError
+
+    def read_truth(self, out: Path, record: Mapping[str, Any]) -> Truth | None:
+        """Read back the sample and labels of a manifest row; None if the format does not keep the order of points.
+
+        Raises:
+            DataError: a file is not what this layout writes.
+        """
+        raise NotImplementedError
+
+    def finish(self, out: Path) -> list[Output]:
+        """Write files that belong to the whole data set, if any; called after the last sample."""
+        return []
+
+
+def held_out(sources: Sequence[Source], seed: int, share: float) -> set[str]:
+    """Return the keys of the sources that anomalies are made of, a share of each category, at least one.
+
+    A source is ranked by its own stream, so that adding a file moves few others. A category of one sample has none to
+    hold out, so that its anomalies share their source with the training split; manifests say so.
+    """
+    chosen: set[str] = set()
+    for category in sorted({source.category for source in sources}):
+        keys = [source.key for source in sources if source.category == category]
+        ranked = sorted(keys, key=lambda key: (stream(seed, "held-out", key).uniform(), key))
+        chosen.update(ranked[: max(1, round(share * len(ranked)))])
+    return chosen
+
+
+def layout_names() -> list[str]:
+    """Return the names of the data-set layouts, sorted, without importing any."""
+    package = importlib.import_module("anosynth.datasets")
+    modules = (module.name for module in pkgutil.iter_modules(package.__path__))
+    return sorted(name.replace("_", "-") for name in modules if name not in _SHARED and not name.startswith("_"))
+
+
+def find_layout(name: str) -> Layout:
+    """Return the layout of that name ("folder" for plain files).
+
+    Raises:
+        UnknownGenerator: there is none.
+    """
+    if name != "folder" and name not in layout_names():
+        raise UnknownGenerator(f"no data-set layout `{name}`{did_you_mean(name, layout_names())}")
+    module = importlib.import_module(f"anosynth.datasets.{name.replace('-', '_')}")
+    for value in vars(module).values():
+        if isinstance(value, type) and issubclass(value, Layout) and value.name == name:
+            return value()
+    raise UnknownGenerator(f"module `{module.__name__}` holds no layout `{name}`")
+
+
+def walk(root: Path, suffixes: frozenset[str]) -> list[Path]:
+    """Return all files under `root` with one of these lower-case suffixes, relative, sorted by POSIX path.
+
+    Hidden files and folders, and what is reached a second time by a link, are passed over.
+
+    Raises:
+        DataError: `root` is not a folder that can be listed.
+    """
+    if not root.is_dir():
+        raise DataError(f"{root}: not a folder")
+    found: list[Path] = []
+    seen: set[tuple[int, int]] = set()
+    waiting = [root]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            status = folder.stat()
+            entries = list(folder.iterdir())
+        except OSError as error:
+            raise DataError(f"{folder}: cannot be listed: {error.strerror}") from None
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                waiting.append(entry)
+            elif entry.suffix.lower() in suffixes:
+                found.append(entry.relative_to(root))
+    return sorted(found, key=lambda path: path.as_posix())

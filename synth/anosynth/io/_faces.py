@@ -1,0 +1,46 @@
+"""Faces of any arity and the triangles that are made of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anosynth.errors import DataError
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Polygons:
+    """Faces in file order: `corners` (C,) int64 vertex indices, one face after another, `counts` (F,) int64 arities."""
+
+    corners: Array
+    counts: Array
+
+    @property
+    def all_triangles(self) -> bool:
+        """Whether every face has three corners."""
+        return bool((self.counts == 3).all())
+
+
+def triangulate(polygons: Polygons, points: int) -> Array:
+    """Return (T, 3) int64 triangles: each face as the fan around its first corner.
+
+    Faces of fewer than three corners give none.
+
+    Raises:
+        DataError: a corner is not one of the `points` vertices.
+    """
+    corners, counts = polygons.corners, polygons.counts
+    if len(corners) and (corners.min() < 0 or corners.max() >= points):
+        bad = corners[(corners < 0) | (corners >= points)][0]
+        raise DataError(f"faces: vertex {bad}: expected an index from 0 to {points - 1}")
+    if polygons.all_triangles:
+        return corners.reshape(-1, 3)
+    fans = np.maximum(counts - 2, 0)
+    first = np.repeat(np.cumsum(counts) - counts, fans)
+    step = np.arange(fans.sum()) - np.repeat(np.cumsum(fans) - fans, fans)
+    return np.stack([corners[first], corners[first + step + 1], corners[first + step + 2]], axis=1)

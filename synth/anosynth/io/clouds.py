@@ -1,0 +1,147 @@
+"""Reading and writing point clouds, meshes and organised maps in any of their file formats."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anosynth.errors import DataError, WriteError
+from anosynth.io._sniff import sniffed
+from anosynth.io._units import checked_unit
+from anosynth.io.atomic import atomic_write
+from anosynth.pointclouds._cloud import PointCloud
+
+# Format -> module, its reader of bytes and its writer of chunks. Modules are loaded when they are needed.
+_CODECS = {
+    "ply": ("ply", "parse_ply", "ply_chunks"),
+    "pcd": ("pcd", "parse_pcd", "pcd_chunks"),
+    "npy": ("arrays", "parse_npy", "npy_chunks"),
+    "npz": ("arrays", "parse_npz", "npz_chunks"),
+    "text": ("text", "parse_text", "text_chunks"),
+    "tiff": ("xyzmap", "parse_xyz_tiff", "xyz_tiff_chunks"),
+    "stl": ("stl", "parse_stl", "stl_chunks"),
+    "obj": ("obj", "parse_obj", "obj_chunks"),
+    "off": ("off", "parse_off", "off_chunks"),
+    "glb": ("glb", "parse_glb", "glb_chunks"),
+}
+SUFFIXES = {
+    **{f".{name}": name for name in ("ply", "pcd", "npy", "npz", "stl", "obj", "off", "glb")},
+    **dict.fromkeys((".xyz", ".txt", ".csv", ".asc"), "text"),
+    **dict.fromkeys((".tiff", ".tif"), "tiff"),
+}
+"""The file name suffixes of clouds, in lower case, and their formats."""
+
+_HOLDS_FIELDS = ("ply", "pcd", "npz")
+
+
+def read_cloud(path: str | os.PathLike[str], *, unit: str | None = None) -> PointCloud:
+    """Read a point cloud, mesh or organised map; the content decides on the format, the suffix only helps.
+
+    Args:
+        path: a regular file of PLY, PCD, NPY, NPZ, text, TIFF, STL, OBJ, OFF or GLB.
+        unit: unit of the coordinates; it goes before what the file says.
+
+    Raises:
+        DataError: there is no such file, it cannot be read, is no cloud, is damaged, or has no points.
+        ParameterError: `unit` is none of the known ones.
+    """
+    checked_unit(unit)
+    data = _bytes(path)
+    try:
+        kind = sniffed(data, _suffix(path), SUFFIXES)
+        module, parse, _ = _CODECS[kind]
+        cloud: PointCloud = getattr(import_module(f"anosynth.io.{module}"), parse)(data)
+        if not len(cloud):
+            raise DataError("no points: expected at least one")
+    except DataError as error:
+        raise DataError(f"{os.fspath(path)}: {error}") from error
+    return cloud if unit is None else replace(cloud, unit=unit)
+
+
+def write_cloud(path: str | os.PathLike[str], cloud: PointCloud) -> None:
+    """Write a cloud in the format of the suffix; the file appears whole or not at all.
+
+    A cloud read from the same format keeps that file's manner (encoding, order of fields, comments, other elements).
+    Fields that the format cannot hold are left out; see `can_hold`.
+
+    Raises:
+        WriteError: the suffix is unknown, the format cannot hold this cloud, or the disk refuses.
+    """
+    suffix = _suffix(path)
+    if suffix not in SUFFIXES:
+        raise WriteError(f"{os.fspath(path)}: suffix `{suffix}`: expected one of {', '.join(SUFFIXES)}")
+    module, _, chunks = _CODECS[SUFFIXES[suffix]]
+    make: Callable[..., Iterator[bytes]] = getattr(import_module(f"anosynth.io.{module}"), chunks)
+    with atomic_write(path) as file:
+        try:
+            for chunk in make(cloud, suffix) if module == "text" else make(cloud):
+                file.write(chunk)
+        except WriteError as error:
+            raise WriteError(f"{os.fspath(path)}: {error}") from error
+
+
+def can_hold(path: str | os.PathLike[str]) -> bool:
+    """Whether the format of a path or of a bare suffix (`.ply`) has room for further fields of each point."""
+    name = os.fspath(path)
+    return (SUFFIXES.get(name.lower()) or SUFFIXES.get(_suffix(name))) in _HOLDS_FIELDS
+
+
+def cloud_digest(cloud: PointCloud) -> str:
+    """Return the SHA-256, in hex, of what a cloud holds, whatever format it came from.
+
+    It covers points, normals, faces and attributes (these sorted by name), each by name, dtype in little-endian
+    order, shape and bytes; the rest (grid, viewpoint, unit, document) is not covered.
+    """
+    total = hashlib.sha256()
+    arrays: list[tuple[str, NDArray[Any] | None]] = [
+        ("points", cloud.points),
+        ("normals", cloud.normals),
+        ("faces", cloud.faces),
+        *((f"attribute {name}", cloud.attributes[name]) for name in sorted(cloud.attributes)),
+    ]
+    for name, array in arrays:
+        if array is not None:
+            little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+            total.update(json.dumps([name, little.dtype.str, list(little.shape)]).encode("ascii") + b"\n")
+            total.update(little.data)
+    return total.hexdigest()
+
+
+def _suffix(path: str | os.PathLike[str]) -> str:
+    return Path(path).suffix.lower()
+
+
+def _bytes(path: str | os.PathLike[str]) -> bytes:
+    """Return the content of a regular file; anything else is refused before it is opened (a pipe would block)."""
+    name = os.fspath(path)
+    try:
+        status = os.stat(name)  # noqa: PTH116
+        if not stat.S_ISREG(status.st_mode):
+            raise DataError(f"{name}: {_kind(status.st_mode)}: expected a file")
+        data = Path(name).read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{name}: no such file: expected a point cloud or mesh") from None
+    except PermissionError:
+        raise DataError(f"{name}: cannot be read\nhint: ask for permission to read the file") from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{name}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if not data:
+        raise DataError(f"{name}: an empty file (0 bytes): expected a point cloud or mesh")
+    return data
+
+
+def _kind(mode: int) -> str:
+    kinds = [(stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket")]
+    return next((name for test, name in kinds if test(mode)), "a device")

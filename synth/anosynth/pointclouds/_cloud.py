@@ -1,0 +1,113 @@
+"""The sample of this family: points with everything that their file said about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anosynth.errors import DataError
+
+if TYPE_CHECKING:
+    from anosynth.pointclouds._surface import Surface
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class PointCloud:
+    """Points in file order, with every attribute of the file; a mesh has faces, an organised map has a grid.
+
+    Attributes:
+        points: (N, 3) float32 or float64, in file units. Invalid points (not finite or, in an organised map,
+            exactly (0, 0, 0)) stay where they are; see `valid`.
+        normals: (N, 3) float, or None if the file has none. Not necessarily of unit length.
+        faces: (F, 3) int64 vertex indices of a triangle mesh, or None.
+        attributes: further per-point fields by name, each (N, ...) in its own dtype, in file order.
+        grid: (height, width) of an organised map, N == height * width in row-major order, or None.
+        viewpoint: (3,) float64 position of the sensor, or None if unknown. Organised maps have one.
+        unit: "mm", "cm", "um", "m" or "inch", or None: the unit of the coordinates, where it is known.
+        document: what the format's writer needs beside the above (property order, comments, ...); opaque.
+    """
+
+    points: Array
+    normals: Array | None = None
+    faces: Array | None = None
+    attributes: Mapping[str, Array] = field(default_factory=dict)
+    grid: tuple[int, int] | None = None
+    viewpoint: Array | None = None
+    unit: str | None = None
+    document: Any = None
+
+    def __post_init__(self) -> None:
+        p = self.points
+        if p.ndim != 2 or p.shape[1] != 3 or p.dtype not in (np.float32, np.float64):
+            raise DataError(f"points: {p.dtype} {p.shape}: expected float32 or float64 of shape (N, 3)")
+        if self.grid is not None and self.grid[0] * self.grid[1] != len(p):
+            raise DataError(f"grid: {self.grid[0]} x {self.grid[1]}: does not hold {len(p)} points")
+        for name, value in [("normals", self.normals), *self.attributes.items()]:
+            if value is not None and len(value) != len(p):
+                raise DataError(f"{name}: {len(value)} rows: expected one for each of the {len(p)} points")
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    @cached_property
+    def valid(self) -> NDArray[np.bool_]:
+        """(N,) bool: finite points, in an organised map also not exactly (0, 0, 0)."""
+        p = self.points
+        # A sum is finite only if its terms are (or cancel to NaN), which spares a (N, 3) temporary.
+        ok = np.isfinite(p[:, 0]) & np.isfinite(p[:, 1]) & np.isfinite(p[:, 2])
+        if self.grid is not None:
+            ok &= (p[:, 0] != 0) | (p[:, 1] != 0) | (p[:, 2] != 0)
+        return ok
+
+    @cached_property
+    def bounds(self) -> NDArray[np.float64]:
+        """(2, 3) float64: the lowest and the highest valid coordinates.
+
+        Raises:
+            DataError: there is no valid point.
+        """
+        if not self.valid.any():
+            raise DataError(f"no valid point among {len(self)}")
+        p = self.points if self.valid.all() else self.points[self.valid]
+        return np.stack([p.min(axis=0), p.max(axis=0)]).astype(np.float64)
+
+    @cached_property
+    def diagonal(self) -> float:
+        """Length of the bounding box's diagonal in file units: what lengths given as fractions refer to."""
+        size = self.bounds[1] - self.bounds[0]
+        return float(np.sqrt((size * size).sum()))
+
+    @cached_property
+    def surface(self) -> Surface:
+        """The surface that the points lie on: spacing, weights, outward normals; computed when asked for."""
+        from anosynth.pointclouds._surface import Surface
+
+        return Surface(self)
+
+    def moved(self, index: Array, points: Array, normals: Array | None = None) -> PointCloud:
+        """Return a copy in which the points of `index` (K,) stand at `points` (K, 3), rounded to this dtype."""
+        new = self.points.copy()
+        new[index] = points
+        fresh = self.normals
+        if fresh is not None and normals is not None:
+            fresh = fresh.copy()
+            fresh[index] = normals
+        return replace(self, points=new, normals=fresh)
+
+    def taken(self, rows: Array, faces: Array | None) -> PointCloud:
+        """Return the cloud of the points `rows` (M,), attributes along; a grid is lost, `faces` replace the old."""
+        return replace(
+            self,
+            points=self.points[rows],
+            normals=None if self.normals is None else self.normals[rows],
+            attributes={name: value[rows] for name, value in self.attributes.items()},
+            faces=faces,
+            grid=None,
+        )

@@ -1,0 +1,225 @@
+"""Defects that live on one connected patch: how the patch is found, sized, moved and kept inside the wall."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anosynth.errors import DataError
+from anosynth.labels import FLOOR_OF_PEAK
+from anosynth.params import param
+from anosynth.pointclouds._base import Change, PointCloudGenerator, least_displacement
+from anosynth.pointclouds._clearance import clearance
+from anosynth.pointclouds._cloud import PointCloud
+from anosynth.pointclouds._patch import Patch, grow, pick_centre
+from anosynth.pointclouds._refine import refine
+from anosynth.pointclouds._triangles import face_areas
+from anosynth.seeding import Rng
+
+Array = NDArray[Any]
+Mask = NDArray[np.bool_]
+
+STRENGTH = "of the bounding-box diagonal, or a length with a unit"
+AREA = "fraction of the surface"
+
+SHARE_OF_WALL = 0.5
+"""A defect may use at most this share of the way to the opposite wall."""
+
+_LEAST_STRENGTH = 0.25
+_ROOM_TRIES = 6
+_STEEPEST_RAY = 0.2
+
+
+class LocalGenerator(PointCloudGenerator):
+    """Base of defects on a patch: `instances` of them a sample, none touching another."""
+
+    edge_share: ClassVar[float] = 1 / 14
+    """Meshes are refined until edges are at most this share of the patch's radius."""
+
+    instances: int = param(1, ge=1, le=50, help="number of separate defects in a sample")
+
+    def defect(self, cloud: PointCloud, rng: Rng, allowed: Mask | None) -> Change:
+        """Return one defect centred on an `allowed` point; raise DataError to have it drawn again."""
+        raise NotImplementedError
+
+    def changes(self, cloud: PointCloud, rng: Rng) -> Sequence[Change]:
+        done: list[Change] = []
+        taken = np.zeros(len(cloud), dtype=np.bool_)
+        for number in range(self.instances):
+            allowed = ~taken if done else None
+            for attempt in range(_ROOM_TRIES if done else 1):
+                change = self.defect(done[-1].cloud if done else cloud, rng.child("defect", number, attempt), allowed)
+                taken = np.pad(taken, (0, len(change.cloud) - len(taken)))
+                if not taken[change.touched()].any():
+                    break
+                allowed = ~taken
+            else:
+                raise DataError(f"no room for {self.instances} separate defects of this size\nhint: lower instances")
+            taken[change.touched()] = True
+            done.append(change)
+        return done
+
+
+def find_patch(
+    cloud: PointCloud,
+    rng: Rng,
+    allowed: Mask | None,
+    *,
+    share: float | None = None,
+    radius: float | None = None,
+    reach: float = 0.0,
+    edge: float | None = None,
+    centre: int | None = None,
+) -> Patch:
+    """Grow a connected patch of a share of the surface or of a geodesic radius around a point that `rng` draws.
+
+    A mesh is refined around the place first, to edges of at most `edge` (default: a fourteenth of the radius), and as
+    deep as `reach` below the surface, so that the opposite wall can be seen.
+
+    Args:
+        share: fraction of the surface, (0, 1]; or
+        radius: geodesic radius in file units.
+        centre: row to grow from instead of a drawn one.
+    """
+    angle = rng.child("angle").uniform(0.0, 2.0 * np.pi)
+    if cloud.faces is not None and len(cloud.faces):
+        if centre is None:
+            spot = _spot_on_mesh(cloud, rng.child("centre"), allowed)
+        else:
+            spot = cloud.points[centre].astype(np.float64)
+        size = (
+            radius
+            if radius is not None
+            else float(np.sqrt(face_areas(cloud.points, cloud.faces).sum() * (share or 0.0) / np.pi))
+        )
+        step = edge if edge is not None else size * LocalGenerator.edge_share
+        cloud = refine(cloud, spot, 1.3 * size + reach, step)
+        gap = cloud.points.astype(np.float64) - spot
+        centre = int(np.where(cloud.valid, (gap * gap).sum(axis=1), np.inf).argmin())
+    elif centre is None:
+        centre = pick_centre(cloud, rng.child("centre"), allowed=allowed)
+    return grow(cloud, centre, share=share, radius=radius, angle=angle)
+
+
+def elliptic(patch: Patch, elongation: float) -> Array:
+    """Return (K,) float64 in file units: the radius of the ellipse of axis ratio `elongation` through a point."""
+    stretch = np.sqrt(elongation)
+    x, y = patch.uv[:, 0] / stretch, patch.uv[:, 1] * stretch
+    level: Array = np.sqrt(x * x + y * y)
+    return level
+
+
+def fit_size(patch: Patch, area: float, height: Callable[[float], Array], strength: float, most: float) -> float:
+    """Return the size R, up to `most`, for which `height(R)` (K,) is visible on `area` of the surface; by bisection.
+
+    `height` gives the patch's heights in [-1, 1], as shares of `strength`; what is visible grows with R.
+    """
+    share = patch.cloud.surface.weights[patch.index]
+    floor = visible(patch, strength)
+    low, high = 0.0, most
+    for _ in range(26):
+        size = 0.5 * (low + high)
+        if float(share[np.abs(height(size)) >= floor].sum()) < area:
+            low = size
+        else:
+            high = size
+    return high
+
+
+def visible(patch: Patch, strength: float) -> float:
+    """Return the least height, as a share of `strength`, that counts as changed."""
+    least = least_displacement(patch.cloud)
+    if strength <= least:
+        raise DataError(
+            f"a strength of {strength:.4g} is under the visible {least:.4g} (for clouds a tenth of the point spacing)\n"
+            "hint: raise the strength"
+        )
+    return max(FLOOR_OF_PEAK, least / strength)
+
+
+def local_spacing(patch: Patch) -> float:
+    """Return the distance between neighbours in the patch; a mesh may be far coarser elsewhere."""
+    if patch.cloud.faces is None:
+        return patch.spacing
+    return patch.radius * float(np.sqrt(np.pi / len(patch)))
+
+
+def raised(patch: Patch, height: Array, **stats: Any) -> Change:
+    """Move the patch by `height` (K,) in file units along the outward normals, as far as the wall allows.
+
+    In an organised map a point moves along its pixel's ray, by height / |n . ray|, so that it stays on its pixel.
+    """
+    return pushed(patch, patch.normals * height[:, None], **stats)
+
+
+def pushed(patch: Patch, vectors: Array, **stats: Any) -> Change:
+    """Move the patch by `vectors` (K, 3), as far as the wall allows; an organised map takes their normal part."""
+    cloud, rows = patch.cloud, patch.index
+    points = cloud.points[rows].astype(np.float64)
+    if cloud.grid is not None:
+        moved = _along_rays(cloud, points, patch.normals, (vectors * patch.normals).sum(axis=1))
+        return Change(cloud, rows, moved, patch.normals, stats=dict(stats))
+    factor = _budget(patch, vectors)
+    if factor < 1:
+        stats["budget"] = factor
+    return Change(cloud, rows, points + factor * vectors, patch.normals, stats=dict(stats))
+
+
+def pushed_freely(patch: Patch, vectors: Array, **stats: Any) -> Change:
+    """Move the patch by `vectors` (K, 3) without regard to walls: for defects that take the whole wall with them."""
+    cloud = patch.cloud
+    points = cloud.points[patch.index].astype(np.float64)
+    if cloud.grid is not None:
+        return pushed(patch, vectors, **stats)
+    return Change(cloud, patch.index, points + vectors, patch.normals, stats=dict(stats))
+
+
+def _along_rays(cloud: PointCloud, points: Array, normals: Array, height: Array) -> Array:
+    eye = np.zeros(3) if cloud.viewpoint is None else cloud.viewpoint
+    ray = points - eye
+    distance = np.sqrt((ray * ray).sum(axis=1))
+    facing = np.maximum(-(ray * normals).sum(axis=1) / distance, _STEEPEST_RAY)
+    moved: Array = eye + ray * (1.0 - height / facing / distance)[:, None]
+    return moved
+
+
+def _budget(patch: Patch, vectors: Array) -> float:
+    """Return the factor in (0, 1] by which the defect shrinks to stay within its share of the wall."""
+    size = np.sqrt((vectors * vectors).sum(axis=1))
+    peak = float(size.max())
+    rows = np.flatnonzero(size >= FLOOR_OF_PEAK * peak)
+    if not peak or not len(rows):
+        return 1.0
+    across = np.abs((vectors * patch.normals).sum(axis=1))[rows]
+    if float(across.max()) < 0.1 * peak:
+        return 1.0
+    way = vectors[rows] / size[rows][:, None]
+    room = clearance(patch.cloud, patch.index[rows], way, peak / SHARE_OF_WALL * 1.05, local_spacing(patch))
+    factor = min(1.0, float((SHARE_OF_WALL * room / size[rows]).min()))
+    if factor < _LEAST_STRENGTH:
+        raise DataError(
+            f"the wall or gap is {float(room.min()):.4g} wide here: no place for a displacement of {peak:.4g}\n"
+            "hint: lower the strength"
+        )
+    return factor
+
+
+def _spot_on_mesh(cloud: PointCloud, rng: Rng, allowed: Mask | None) -> Array:
+    """Return a (3,) point drawn uniformly on the faces: the vertices of a CAD mesh sit on its edges only."""
+    assert cloud.faces is not None
+    area = face_areas(cloud.points, cloud.faces)
+    if allowed is not None:
+        area = np.where(allowed[cloud.faces].all(axis=1), area, 0.0)
+    running = np.cumsum(area)
+    if not running[-1] > 0:
+        raise DataError("no face with an area is left for a defect")
+    face = int(np.searchsorted(running, rng.uniform() * running[-1], side="right"))
+    a, b = rng.uniform(), rng.uniform()
+    if a + b > 1:
+        a, b = 1 - a, 1 - b
+    corner = cloud.points[cloud.faces[min(face, len(area) - 1)]].astype(np.float64)
+    spot: Array = corner[0] + a * (corner[1] - corner[0]) + b * (corner[2] - corner[0])
+    return spot

@@ -1,0 +1,165 @@
+"""Trust, but check: `verify` re-hashes a data set and compares labels with sources; `replay` makes rows again."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from anosynth.datasets.layout import Source, find_layout
+from anosynth.errors import AnosynthError, DataError
+from anosynth.labels import changed_rows, faith
+from anosynth.seeding import SCHEME
+
+from .drive import inside
+from .execute import Place, execute, file_sha256, load
+from .manifest import manifests, read_lines
+from .plan import Job
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found about one row: "ok", "unchecked" (its source is not here) or "bad", and why."""
+
+    id: str
+    state: str
+    text: str = ""
+
+
+def verify(out: Path, root: Path | None = None) -> Iterator[Finding]:
+    """Yield a finding for each row of the manifests in OUT.
+
+    Every named file must be there with its hash; the labels must be what differs from the source: no changed element
+    outside the mask, no unchanged one inside (where the source is at hand and the format keeps the order of points).
+
+    Raises:
+        DataError: there is no manifest, or it is not readable.
+    """
+    for place, record in _rows(out, root):
+        if record["status"] == "skipped":
+            yield Finding(record["id"], "ok", f"skipped: {record['reason']}")
+            continue
+        problem = _files_problem(out, record)
+        if problem:
+            yield Finding(record["id"], "bad", problem)
+            continue
+        yield _labels_finding(place, record) if record["status"] == "made" else Finding(record["id"], "ok")
+
+
+def replay(out: Path, only: str | None = None, root: Path | None = None) -> Iterator[Finding]:
+    """Make rows again from their manifest lines in a temporary folder and compare every byte.
+
+    Args:
+        only: the id of the one row to make; all made rows by default.
+        root: where the sources are now; the manifest's own by default.
+
+    Raises:
+        DataError: there is no manifest, no such row, or it was made under another scheme.
+    """
+    found = False
+    for place, record in _rows(out, root):
+        if record["status"] != "made" or (only is not None and record["id"] != only):
+            continue
+        found = True
+        with tempfile.TemporaryDirectory(prefix="anosynth-replay-") as folder:
+            there = Place(place.root, Path(folder), place.layout, record["seed"], place.unit, place.sample)
+            yield _compared(record, execute(_job(record), there))
+    if only is not None and not found:
+        raise DataError(f"{out}: no made row `{only}` in the manifest")
+
+
+def _rows(out: Path, root: Path | None) -> Iterator[tuple[Place, dict[str, Any]]]:
+    for path in manifests(out):
+        lines = read_lines(path)
+        header = next(lines, None)
+        if header is None or header.get("kind") != "header":
+            raise DataError(f"{path}: has no header line: not a manifest of anosynth")
+        if header.get("scheme") != SCHEME:
+            raise DataError(f"{path}: made under scheme {header.get('scheme')}: this anosynth reads scheme {SCHEME}")
+        try:
+            layout = find_layout(header["layout"])
+            base = root if root is not None else out / header["root"]
+            place = Place(base, out, layout, int(header["seed"]), header["unit"], int(header["sample"]))
+            for record in lines:
+                _check_record(out, record)
+                yield place, record
+        except (KeyError, TypeError) as error:
+            raise DataError(f"{path}: a record lacks {error}: not a manifest of this anosynth") from None
+
+
+def _check_record(out: Path, record: dict[str, Any]) -> None:
+    paths = [output["path"] for output in record.get("outputs", [])]
+    for path in [*paths, record["id"]]:
+        if not inside(out, out / path):
+            raise DataError(f"{out}: the manifest names `{path}`, which lies outside")
+    source = PurePosixPath(record["source"]["path"])
+    if source.is_absolute() or ".." in source.parts:
+        raise DataError(f"{out}: the manifest names the source `{source}`, which lies outside the root")
+
+
+def _job(record: dict[str, Any]) -> Job:
+    source = Source(Path(record["source"]["path"]), record["category"])
+    return Job(record["id"], "make", source, record["variant"], record["generator"])
+
+
+def _compared(record: dict[str, Any], again: dict[str, Any]) -> Finding:
+    if again["status"] != "made":
+        return Finding(record["id"], "bad", again["reason"])
+    if again["source"] != record["source"]:
+        return Finding(record["id"], "bad", f"the source {record['source']['path']} is not the file that it was")
+    before = {output["path"]: output["sha256"] for output in record["outputs"]}
+    after = {output["path"]: output["sha256"] for output in again["outputs"]}
+    different = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
+    return (
+        Finding(record["id"], "bad", f"made again, {different[0]} differs")
+        if different
+        else Finding(record["id"], "ok")
+    )
+
+
+def _files_problem(out: Path, record: dict[str, Any]) -> str:
+    for output in record["outputs"]:
+        try:
+            if file_sha256(out / output["path"]) != output["sha256"]:
+                return f"{output['path']}: is not the file that was written"
+        except OSError as error:
+            return f"{output['path']}: {error.strerror}"
+    return ""
+
+
+def _labels_finding(place: Place, record: dict[str, Any]) -> Finding:
+    job = _job(record)
+    try:
+        if file_sha256(place.root / job.source.path) != record["source"]["sha256"]:
+            return Finding(
+                record["id"], "unchecked", "the source is not the file that it was; only hashes were checked"
+            )
+    except OSError:
+        return Finding(
+            record["id"], "unchecked", "the source is not here; only hashes were checked (--root says where)"
+        )
+    try:
+        before = load(place.root / job.source.path, place, job)
+        truth = place.layout.read_truth(place.out, record)
+    except AnosynthError as error:
+        return Finding(record["id"], "bad", str(error))
+    if truth is None:
+        return Finding(record["id"], "ok", "labels not compared: the format does not keep the order of points")
+    if int(truth.mask.sum()) != record["mask"]["count"]:
+        return Finding(
+            record["id"], "bad", f"{int(truth.mask.sum())} labelled, the manifest says {record['mask']['count']}"
+        )
+    keep = np.ones(len(before), dtype=np.bool_)
+    keep[truth.removed] = False
+    rows = np.flatnonzero(keep)
+    if len(truth.cloud) < len(rows) or truth.cloud.points.dtype != before.points.dtype:
+        return Finding(record["id"], "bad", f"{len(truth.cloud)} points: does not fit the source's {len(rows)}")
+    changed = changed_rows(before.points[rows], truth.cloud.points[: len(rows)])
+    shown = faith(changed, truth.mask[: len(rows)] & ~truth.still[: len(rows)])
+    if shown.leak or shown.dead:
+        return Finding(record["id"], "bad", f"labels: leak {shown.leak:.4f}, dead {shown.dead:.4f}; both must be 0")
+    return Finding(record["id"], "ok")

@@ -1,0 +1,157 @@
+"""A run from start to end: check OUT, do the jobs, write the manifest; go on where an earlier run stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from anosynth.errors import DataError, WriteError
+from anosynth.io.atomic import sweep
+from anosynth.report.clouds import anomaly_view
+
+from . import engines
+from .execute import Place, execute, file_sha256, make
+from .manifest import Manifest, manifests, read_lines
+from .plan import Job, Plan, Task
+
+_NAMED = 1000
+
+
+@dataclass
+class Summary:
+    """What a run did; `problems` names the first thousand skipped samples."""
+
+    made: int = 0
+    copied: int = 0
+    skipped: int = 0
+    kept: int = 0
+    problems: list[str] = field(default_factory=list)
+    views: dict[str, Any] = field(default_factory=dict)
+
+    def count(self, record: dict[str, Any]) -> None:
+        self.made += record["status"] == "made"
+        self.copied += record["status"] == "copied"
+        if record["status"] == "skipped":
+            self.skipped += 1
+            if len(self.problems) < _NAMED:
+                self.problems.append(record["reason"])
+
+
+def run(
+    plan: Plan,
+    out: Path,
+    *,
+    workers: int = 0,
+    overwrite: bool = False,
+    on_error: str = "skip",
+    progress: Callable[[dict[str, Any]], None] = lambda record: None,
+    views: int = 0,
+) -> Summary:
+    """Carry out a plan; the files in OUT depend on the plan alone, not on workers, order or earlier kills.
+
+    Args:
+        out: folder to write to: empty, or of this same plan (then what is whole is kept), or any with `overwrite`.
+        workers: local processes; 0 and 1 work in this process.
+        on_error: "skip" goes on after a sample that cannot be made, "stop" raises.
+        progress: called with each record, in the order of the manifest.
+        views: how many of the first made samples the summary has views of, for the report.
+
+    Raises:
+        WriteError: OUT holds other files, cannot be written to, or another run is writing to it.
+        DataError: OUT holds a data set of other settings; or a sample failed under `on_error="stop"`.
+    """
+    _prepare(plan, out, overwrite)
+    place = Place(plan.root, out, plan.layout, plan.seed, plan.unit, plan.sample)
+    engine = engines.processes(workers) if workers > 1 else engines.serial
+    summary = Summary()
+    manifest = Manifest(out, plan.shard, plan.header(out))
+    try:
+        tasks = _tasks(plan.jobs(), manifest.prior(), views)
+        for record in engine(tasks, partial(carry_out, place=place)):
+            summary.kept += bool(record.pop("kept", False))
+            if "view" in record:
+                summary.views[record["id"]] = record.pop("view")
+            manifest.add(record)
+            summary.count(record)
+            progress(record)
+            if record["status"] == "skipped" and on_error == "stop":
+                raise DataError(f"{record['reason']}\nhint: --on-error skip goes on without it")
+        plan.layout.finish(out)
+        manifest.finish()
+    finally:
+        manifest.close()
+    return summary
+
+
+def carry_out(task: Task, place: Place) -> dict[str, Any]:
+    """Return the earlier record of a task if all that it names is whole, else do the job."""
+    prior = task.prior
+    if prior is not None and prior["status"] != "skipped" and _whole(prior, place):
+        view = {"view": anomaly_view(make(task.job, place))} if task.view else {}
+        return {**prior, "kept": True, **view}
+    return execute(task.job, place, view=task.view)
+
+
+def _tasks(jobs: Iterator[Job], prior: Iterator[dict[str, Any]], views: int) -> Iterator[Task]:
+    for job in jobs:
+        views -= job.kind == "make"
+        record = next(prior, None)
+        same = record is not None and record.get("id") == job.id and record.get("generator", {}) == job.generator
+        yield Task(job, record if same else None, job.kind == "make" and views >= 0)
+    for _ in prior:
+        pass
+
+
+def _whole(record: dict[str, Any], place: Place) -> bool:
+    try:
+        if file_sha256(place.root / record["source"]["path"]) != record["source"]["sha256"]:
+            return False
+        return all(file_sha256(place.out / output["path"]) == output["sha256"] for output in record["outputs"])
+    except OSError:
+        return False
+
+
+def _prepare(plan: Plan, out: Path, overwrite: bool) -> None:
+    root, target = plan.root.resolve(), out.resolve()
+    if target == root or target in root.parents:
+        raise WriteError(f"{out}: holds the input\nhint: choose a folder of its own for OUT")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        entries = [entry.name for entry in out.iterdir()]
+    except FileExistsError:
+        raise WriteError(f"{out}: is not a folder") from None
+    except OSError as error:
+        raise WriteError(f"{out}: cannot be written to: {error.strerror}") from None
+    ours = [name for name in entries if name.lstrip(".").startswith("manifest")]
+    if overwrite:
+        _clear(out)
+    elif entries and not ours:
+        raise WriteError(
+            f"{out}: holds files that are not anosynth's ({sorted(entries)[0]}, ...)\n"
+            "hint: choose an empty folder, or --overwrite to write among them"
+        )
+    sweep(out)
+
+
+def _clear(out: Path) -> None:
+    """Remove what earlier runs wrote here, by their manifests; other files stay."""
+    try:
+        found = manifests(out)
+    except DataError:
+        found = []
+    found += [path for end in ("part", "prior") for path in out.glob(f"manifest*.jsonl.{end}")]
+    for path in found:
+        for record in read_lines(path):
+            for output in record.get("outputs", []):
+                target = out / output["path"]
+                if inside(out, target):
+                    target.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+
+
+def inside(out: Path, path: Path) -> bool:
+    """Tell whether a path that a manifest names stays within OUT."""
+    return out.resolve() in path.resolve().parents

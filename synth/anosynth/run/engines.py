@@ -1,0 +1,123 @@
+"""Engines map tasks to records; all give the same records in the same order.
+
+An engine is a function (tasks, work) -> iterator of records in the order of the tasks. It holds a bounded number of
+them and keeps nothing: what was made before a kill is found again by its hashes, not by the engine.
+"""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from typing import Any
+
+from anosynth.errors import AnosynthError
+
+from .plan import Task
+
+Work = Callable[[Task], dict[str, Any]]
+Engine = Callable[[Iterable[Task], Work], Iterator[dict[str, Any]]]
+
+_CHUNK = 8
+_AHEAD = 3
+_RETRIES = 3
+_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def serial(tasks: Iterable[Task], work: Work) -> Iterator[dict[str, Any]]:
+    """Do one task after another in this process."""
+    return map(work, tasks)
+
+
+def processes(workers: int) -> Engine:
+    """Return the engine of `workers` local processes of one thread each; a pool that loses a worker is built again."""
+
+    def run(tasks: Iterable[Task], work: Work) -> Iterator[dict[str, Any]]:
+        chunks = _chunks(tasks, _CHUNK)
+        waiting: deque[list[Task]] = deque()
+        running: deque[tuple[list[Task], Future[list[dict[str, Any]]]]] = deque()
+        deaths = 0
+        while True:
+            try:
+                with _pool(workers) as pool:
+                    while True:
+                        while len(running) < workers * _AHEAD:
+                            waiting.extend(itertools.islice(chunks, 0 if waiting else 1))
+                            if not waiting:
+                                break
+                            # A pool that has lost a worker refuses; the chunk must still wait then.
+                            future = pool.submit(_do, waiting[0], work)
+                            running.append((waiting.popleft(), future))
+                        if not running:
+                            return
+                        yield from running[0][1].result()
+                        running.popleft()
+                        deaths = 0
+            except BrokenProcessPool:
+                # Which chunk killed the worker is unknown, but all are pure; the pool that lost it gave nothing more.
+                waiting.extendleft(chunk for chunk, _ in reversed(running))
+                running.clear()
+                deaths += 1
+                if deaths > _RETRIES:
+                    near = f" near `{waiting[0][0].job.id}`" if waiting else ""
+                    raise AnosynthError(
+                        f"worker processes died {deaths} times{near}\n"
+                        "hint: is there enough memory? try fewer --workers\n"
+                        '      a script that calls run needs `if __name__ == "__main__":`'
+                    ) from None
+
+    return run
+
+
+def _chunks(tasks: Iterable[Task], size: int) -> Iterator[list[Task]]:
+    iterator = iter(tasks)
+    while chunk := list(itertools.islice(iterator, size)):
+        yield chunk
+
+
+def _do(chunk: list[Task], work: Work) -> list[dict[str, Any]]:
+    return [work(task) for task in chunk]
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    # numpy reads the thread counts when it is imported, which in a spawned child is before any initializer.
+    before = {name: os.environ.get(name) for name in _ONE_THREAD}
+    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+    pool = ProcessPoolExecutor(
+        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_leave_with_parent
+    )
+    try:
+        try:
+            for future in [pool.submit(os.getpid) for _ in range(workers)]:
+                future.result()
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _leave_with_parent() -> None:
+    """End this worker when its driver dies: a killed driver closes no queue. Ctrl-C is the driver's to answer."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            wait([parent.sentinel])
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

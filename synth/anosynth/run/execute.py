@@ -1,0 +1,196 @@
+"""One job: read, make, write, and return its line of the manifest. No state but a cache of the last file read."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from anosynth.datasets.layout import Layout, Output
+from anosynth.datasets.truth import placed
+from anosynth.errors import AnosynthError, DataError, WriteError
+from anosynth.generator import Anomaly, from_record
+from anosynth.io.atomic import atomic_write
+from anosynth.io.clouds import read_cloud
+from anosynth.pointclouds import PointCloud
+from anosynth.report.clouds import anomaly_view
+from anosynth.seeding import stream
+
+from .plan import Job
+
+_CHUNK = 1 << 22
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and how jobs are carried out; the same for all jobs of a run."""
+
+    root: Path
+    out: Path
+    layout: Layout
+    seed: int
+    unit: str | None = None
+    sample: int = 0
+
+
+def execute(job: Job, place: Place, *, view: bool = False) -> dict[str, Any]:
+    """Carry out one job and return its record; a job that cannot be done gives a record that says why.
+
+    With `view`, the record of a made sample also has a `view` for the report, which is no part of the manifest.
+
+    Raises:
+        WriteError: an output cannot be written (a full disk is no fault of the sample's).
+    """
+    try:
+        return _copied(job, place) if job.kind == "copy" else _made(job, place, view)
+    except WriteError:
+        raise
+    except (AnosynthError, OSError) as error:
+        return _skipped(job, place, str(error))
+    except MemoryError:
+        return _skipped(job, place, "not enough memory for it")
+    except Exception as error:  # one sample's bug must not take the other samples with it
+        return _skipped(job, place, f"internal error: {type(error).__name__}: {error}")
+
+
+def make(job: Job, place: Place) -> Anomaly:
+    """Return the anomaly of a "make" job, a pure function of the job, the seed and the source file."""
+    generator = from_record(job.generator)
+    cloud = load(place.root / job.source.path, place, job)
+    return generator(cloud, stream(place.seed, generator.name, job.source.key, job.variant))
+
+
+def _made(job: Job, place: Place, view: bool) -> dict[str, Any]:
+    source = place.root / job.source.path
+    digest = _digest_of_source(source)
+    anomaly = make(job, place)
+    outputs = place.layout.write(place.root, place.out, job.source, job.id, anomaly)
+    record = {
+        "id": job.id,
+        "status": "made",
+        "source": {"path": job.source.path.as_posix(), "sha256": digest},
+        "category": job.source.category,
+        "generator": job.generator,
+        "seed": place.seed,
+        "key": job.source.key,
+        "variant": job.variant,
+        "epoch": 0,
+        "stream": f"{stream(place.seed, job.generator['generator'], job.source.key, job.variant).key:032x}",
+        "outputs": [_output(place.out, output) for output in outputs],
+        "mask": {"count": int(anomaly.mask.sum()), "area": anomaly.stats["area"]},
+        "effect": _effect(anomaly),
+        "instances": _instances(anomaly),
+        "stats": {key: value for key, value in anomaly.stats.items() if key != "area"},
+    }
+    return {**record, "view": anomaly_view(anomaly)} if view else record
+
+
+def _copied(job: Job, place: Place) -> dict[str, Any]:
+    outputs = []
+    for number, (origin, target) in enumerate(job.files):
+        try:
+            data = (place.root / origin).read_bytes()
+        except OSError as error:
+            raise DataError(f"{place.root / origin}: cannot be read: {error.strerror}") from None
+        with atomic_write(placed(place.out, target)) as file:
+            file.write(data)
+        digest = hashlib.sha256(data).hexdigest()
+        outputs.append({"role": "truth" if number else "sample", "path": target, "sha256": digest})
+    source = {"path": job.source.path.as_posix(), "sha256": outputs[0]["sha256"]}
+    return {"id": job.id, "status": "copied", "source": source, "category": job.source.category, "outputs": outputs}
+
+
+def _skipped(job: Job, place: Place, reason: str) -> dict[str, Any]:
+    path = str(place.root / job.source.path)
+    relative = job.source.path.as_posix()
+    # The root is a fact of this machine; the record must read the same on any.
+    reason = reason.replace(path, relative)
+    reason = reason if relative in reason else f"{relative}: {reason}"
+    source = {"path": relative}
+    return {"id": job.id, "status": "skipped", "reason": reason, "source": source, "generator": job.generator}
+
+
+_last: dict[str, Any] = {}
+
+
+def load(path: Path, place: Place, job: Job) -> PointCloud:
+    """Read a source, or return the one just read: variants of a source follow one another."""
+    # What is sampled from a mesh depends on the seed and the key too.
+    sampling = (place.sample, place.seed, job.source.key) if place.sample else ()
+    key = (str(path), place.unit, sampling, _version(path))
+    if _last.get("key") != key:
+        _last.clear()
+        cloud = read_cloud(path, unit=place.unit)
+        if place.sample and cloud.faces is not None:
+            from anosynth.pointclouds._refine import sample
+
+            cloud = sample(cloud, place.sample, stream(place.seed, "sample", job.source.key))
+        _last.update(key=key, cloud=cloud)
+    loaded: PointCloud = _last["cloud"]
+    return loaded
+
+
+def _digest_of_source(path: Path) -> str:
+    """Return the source's sha256; its regular-file check keeps a FIFO from blocking the run."""
+    if not path.is_file():
+        raise DataError(f"{path}: not a regular file" if path.exists() else f"{path}: no such file")
+    key = (str(path), _version(path))
+    if _last.get("digest_key") != key:
+        try:
+            _last.update(digest_key=key, digest=file_sha256(path))
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    return str(_last["digest"])
+
+
+def _version(path: Path) -> tuple[int, ...]:
+    """Return numbers that change when a file is written anew."""
+    try:
+        status = path.stat()
+    except OSError:
+        return ()
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the hexadecimal SHA-256 of a regular file, read in pieces.
+
+    Raises:
+        OSError: it cannot be read, or is something else (a FIFO would block).
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(_CHUNK):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _output(out: Path, output: Output) -> dict[str, str]:
+    entry = {"role": output.role, "path": output.path, "sha256": file_sha256(out / output.path)}
+    return {**entry, "data_sha256": output.data_sha256} if output.data_sha256 else entry
+
+
+def _effect(anomaly: Anomaly) -> dict[str, Any]:
+    values = anomaly.effect[anomaly.mask].astype(np.float64)
+    return {
+        "min": float(values.min()),
+        "max": float(values.max()),
+        "mean_abs": float(np.abs(values).mean()),
+        "unit": anomaly.sample.unit,
+    }
+
+
+def _instances(anomaly: Anomaly) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for number in range(1, int(anomaly.instances.max()) + 1):
+        rows = np.flatnonzero(anomaly.instances == number)
+        points = anomaly.sample.points[rows].astype(np.float64)
+        box = [points.min(axis=0).tolist(), points.max(axis=0).tolist()] if len(rows) else []
+        found.append({"id": number, "type": anomaly.generator.name, "count": len(rows), "box": box})
+    return found

@@ -1,0 +1,182 @@
+"""The plan of a run: a pure function of its arguments and of the names of the input files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from anosynth._version import __version__
+from anosynth.datasets.layout import Labelled, Layout, Source, held_out
+from anosynth.errors import DataError, ParameterError
+from anosynth.recipe import Recipe
+from anosynth.seeding import SCHEME, stream
+
+from .manifest import is_manifest
+
+
+@dataclass(frozen=True)
+class Job:
+    """One sample to make or to take over; small and picklable.
+
+    Attributes:
+        id: the path of the sample relative to OUT; unique in a run.
+        kind: "make" or "copy".
+        source: the file it comes from, relative to the root; `category` as in `Source`.
+        generator: the drawn generator's record (make only).
+        files: (from, to) pairs relative to root and OUT (copy only).
+    """
+
+    id: str
+    kind: str
+    source: Source
+    variant: int = 0
+    generator: dict[str, Any] = field(default_factory=dict)
+    files: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Task:
+    """A job, what an earlier run recorded of it, and whether the report wants to show it."""
+
+    job: Job
+    prior: dict[str, Any] | None = None
+    view: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do.
+
+    Attributes:
+        root: folder of the input data set; `only` restricts plain files to these, relative to the root.
+        layout: of input and output.
+        count: anomalous samples per source.
+        unit: unit of the coordinates, for files that do not say it.
+        sample: number of points to sample from a mesh, 0 to keep it a mesh.
+        held_out: share of each category's normal samples that anomalies are made of and that training loses.
+        categories: of a data set; empty for all.
+        shard: (i, n), 1 <= i <= n: this run makes every n-th job.
+    """
+
+    root: Path
+    layout: Layout
+    recipe: Recipe
+    seed: int = 0
+    count: int = 1
+    unit: str | None = None
+    sample: int = 0
+    held_out: float = 0.2
+    categories: tuple[str, ...] = ()
+    only: tuple[Path, ...] = ()
+    shard: tuple[int, int] = (1, 1)
+
+    def __post_init__(self) -> None:
+        index, number = self.shard
+        if not 1 <= index <= number:
+            raise ParameterError(f"--shard: {index}/{number}: expected i/n with 1 <= i <= n")
+        if self.count < 1:
+            raise ParameterError(f"--count: {self.count}: must be >= 1")
+
+    @cached_property
+    def samples(self) -> list[Labelled]:
+        """All samples of the input, sorted; folders below the root that a run has written to are no input."""
+        if self.only:
+            return [Labelled(path, "train", "good") for path in self.only]
+        found = list(self.layout.samples(self.root))
+        if self.categories:
+            known = {sample.category for sample in found}
+            for category in self.categories:
+                if category not in known:
+                    raise DataError(f"{self.root}: no category `{category}`: it holds {', '.join(sorted(known))}")
+            found = [sample for sample in found if sample.category in self.categories]
+        written = {folder: _holds_output(self.root / folder) for folder in _folders(found)}
+        found = [sample for sample in found if not any(written[folder] for folder in _above(sample.path))]
+        return sorted(found, key=lambda sample: sample.path.as_posix())
+
+    @cached_property
+    def sources(self) -> list[Source]:
+        """The normal samples that anomalies are made of, sorted by key."""
+        goods = [Source(s.path, s.category) for s in self.samples if s.split == "train" and s.kind == "good"]
+        goods.sort(key=lambda source: source.key)
+        if not goods:
+            raise DataError(f"{self.root}: no normal samples found{self._home()}")
+        if not self.layout.holds_out:
+            return goods
+        chosen = held_out(goods, self.seed, self.held_out)
+        return [source for source in goods if source.key in chosen]
+
+    def jobs(self) -> Iterator[Job]:
+        """Yield the jobs of this shard, in the order of the manifest."""
+        index, number = self.shard
+        for position, job in enumerate(self._all_jobs()):
+            if position % number == index - 1:
+                yield job
+
+    def _all_jobs(self) -> Iterator[Job]:
+        if self.layout.holds_out:
+            yield from self._copies()
+        for source in self.sources:
+            for variant in range(self.count):
+                generator = self.recipe.draw(stream(self.seed, "recipe", source.key, variant))
+                target = self.layout.target(source, generator.name, variant)
+                yield Job(target, "make", source, variant, generator.record())
+
+    def _copies(self) -> Iterator[Job]:
+        taken = {source.key for source in self.sources}
+        alone = {source.category for source in self.sources}
+        alone -= {s.category for s in self.samples if s.split == "train" and Source(s.path).key not in taken}
+        for sample in self.samples:
+            source = Source(sample.path, sample.category)
+            held = sample.split == "train" and source.key in taken and sample.category not in alone
+            if sample.kind == "good" and not held:
+                paths = [sample.path, *self.layout.companions(self.root, sample)]
+                files = tuple((path.as_posix(), path.as_posix()) for path in paths)
+                yield Job(sample.path.as_posix(), "copy", source, files=files)
+
+    def header(self, out: Path) -> dict[str, Any]:
+        """Return the first line of the manifest: what must be equal for a run to go on where another stopped."""
+        return {
+            "kind": "header",
+            "anosynth": __version__,
+            "scheme": SCHEME,
+            "seed": self.seed,
+            "count": self.count,
+            "layout": self.layout.name,
+            "recipe": self.recipe.record(),
+            "unit": self.unit,
+            "sample": self.sample,
+            "held_out": self.held_out if self.layout.holds_out else None,
+            "categories": list(self.categories),
+            "shard": list(self.shard),
+            # Both without links: the system follows a link before it climbs with `..`.
+            "root": Path(os.path.relpath(self.root.resolve(), out.resolve())).as_posix(),
+            "fingerprint": self.fingerprint,
+        }
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over the names of all input samples: tells whether the input is the same set of files."""
+        digest = hashlib.sha256()
+        for sample in self.samples:
+            digest.update(Source(sample.path).key.encode("utf-8", "surrogateescape") + b"\n")
+        return digest.hexdigest()
+
+    def _home(self) -> str:
+        return f"\nhint: {self.layout.home}" if self.layout.home else ""
+
+
+def _above(path: Path) -> list[Path]:
+    return list(path.parents)[:-1]
+
+
+def _folders(samples: list[Labelled]) -> set[Path]:
+    return {folder for sample in samples for folder in _above(sample.path)}
+
+
+def _holds_output(folder: Path) -> bool:
+    return any(is_manifest(path.name) for path in folder.glob("manifest*"))

@@ -1,0 +1,40 @@
+"""JSON Schema of generators, made from the same declarations as everything else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .generator import Generator
+from .recipe import MOST_WEIGHT
+
+_RANGE = r"^[^:|]+:[^:|]+(:log)?$"
+_CHOICE = r"^[^|]+(\|[^|]+)+$"
+
+
+def generator_schema(cls: type[Generator]) -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of a recipe entry of this generator.
+
+    Every parameter takes a plain value, a range ("low:high", "low:high:log", [low, high]) or a choice ("a|b").
+    """
+    own = cls.model_json_schema()
+    properties: dict[str, Any] = {
+        "generator": {"const": cls.name},
+        "weight": {"type": "number", "exclusiveMinimum": 0, "maximum": MOST_WEIGHT, "default": 1},
+    }
+    for name, plain in own["properties"].items():
+        about = {key: plain.pop(key) for key in ("description", "default", "unit", "vary", "title") if key in plain}
+        about.pop("title", None)
+        ends = {"type": "array", "prefixItems": [plain, plain, {"const": "log"}], "minItems": 2, "maxItems": 3}
+        forms = [plain, {"type": "string", "pattern": _CHOICE}]
+        if plain.get("type") in ("number", "integer") or "anyOf" in plain:
+            forms += [{"type": "string", "pattern": _RANGE}, ends]
+        properties[name] = {**about, "anyOf": forms}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": cls.name,
+        "description": (cls.__doc__ or "").strip().split("\n")[0],
+        "type": "object",
+        "properties": properties,
+        "required": ["generator"],
+        "additionalProperties": False,
+    }
