@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-OBVIOUS = '''
+OBVIOUS = """
 import sys
 import numpy as np, noise, open3d as o3d
 cloud = o3d.io.read_point_cloud(sys.argv[1])
@@ -32,7 +32,7 @@ moved = points + (0.02 * size * field * label)[:, None] * normals
 cloud.points = o3d.utility.Vector3dVector(moved)
 o3d.io.write_point_cloud(sys.argv[2] + "/out.ply", cloud)
 np.savetxt(sys.argv[2] + "/gt.txt", np.c_[moved, label], fmt="%.6f")
-'''
+"""
 
 
 def measured(arguments: list[str]) -> tuple[float, float, float]:
@@ -70,7 +70,11 @@ def main() -> None:
             for mode in ("local", "pca", "solid"):
                 out = home / f"{mode}_{points}"
                 line = ["pointcloud", "--mode", mode, "--octaves", "4", "--strength", "0.02", str(source), str(out)]
-                row(f"{points:.0e} points, anosynth {mode}", measured([sys.executable, "-m", "anosynth_cli", *line]), beside)
+                row(
+                    f"{points:.0e} points, anosynth {mode}",
+                    measured([sys.executable, "-m", "anosynth_cli", *line]),
+                    beside,
+                )
             source.unlink()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -26,11 +27,15 @@ def main() -> None:
         # File names need not be UTF-8; a message about one must not fail for it.
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
     if arguments == ["--version"]:
-        from anosynth._version import __version__
-
-        sys.stdout.write(f"anosynth {__version__}\n")
+        _print_version()
         return
-    sys.exit(run(arguments))
+    code = run(arguments)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of our output (`head`, a pager) has gone; that is its right.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -44,10 +49,6 @@ def run(arguments: Sequence[str]) -> int:
     except AnosynthError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2 if isinstance(error, (ParameterError, UnknownGenerator)) else 1
-    except BrokenPipeError:
-        # The reader of our output (`head`, a pager) has gone; that is its right.
-        sys.stderr.close()
-        return 0
     return 0
 
 
@@ -64,7 +65,9 @@ def _app(arguments: Sequence[str]) -> Any:
     )
 
     @app.callback(epilog="Example: anosynth demo")
-    def options(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+    def options(
+        version: bool = typer.Option(False, "--version", help="Print the version and exit.", callback=_version),
+    ) -> None:
         pass
 
     wanted = next((word for word in arguments if not word.startswith("-")), None)
@@ -75,6 +78,18 @@ def _app(arguments: Sequence[str]) -> Any:
         else:
             app.command(name, help=line, short_help=line)(_nothing)
     return app
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        _print_version()
+        sys.exit(0)
+
+
+def _print_version() -> None:
+    from anosynth._version import __version__
+
+    sys.stdout.write(f"anosynth {__version__}\n")
 
 
 def _command(name: str, arguments: Sequence[str]) -> tuple[Callable[..., None], str]:

@@ -14,14 +14,18 @@ from anosynth.params import extra_of
 
 
 def given(arguments: Sequence[str], *flags: str) -> str | None:
-    """Return the value of an option on a command line that is not parsed yet, or None."""
+    """Return the value of an option on a command line that is not parsed yet, or None; the last one counts."""
+    found = None
     for place, word in enumerate(arguments):
-        flag, equals, value = word.partition("=")
-        if flag in flags:
-            if equals:
-                return value
-            return arguments[place + 1] if place + 1 < len(arguments) else None
-    return None
+        if word == "--":
+            break
+        if word in flags:
+            found = arguments[place + 1] if place + 1 < len(arguments) else None
+        for flag in flags:
+            joint = f"{flag}=" if flag.startswith("--") else flag
+            if word.startswith(joint) and len(word) > len(flag):
+                found = word[len(joint) :]
+    return found
 
 
 def with_parameters(function: Callable[..., None], generator: type[Generator]) -> Callable[..., None]:

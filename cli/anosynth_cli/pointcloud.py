@@ -126,10 +126,20 @@ def _run(
 
 def _inputs(paths: Sequence[Path]) -> tuple[Path, tuple[Path, ...]]:
     """Return the root of the inputs and the files below it; () stands for all files of a folder."""
+    from anosynth.datasets.folder import SUFFIXES
+    from anosynth.datasets.layout import walk
+    from anosynth.run.plan import unwritten
+
     if len(paths) == 1 and paths[0].is_dir():
         return paths[0], ()
     files: list[Path] = []
     for path in paths:
+        if path.is_dir():
+            within = unwritten(path, walk(path, SUFFIXES))
+            if not within:
+                raise DataError(f"{path}: no clouds in this folder")
+            files += [path / file for file in within]
+            continue
         if path.exists() or path.is_symlink():
             files.append(path)
             continue

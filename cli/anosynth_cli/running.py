@@ -108,7 +108,7 @@ def carry_out(
         step()
 
     # A stopped run must unwind, so that its workers end and its lock goes; what it made is kept.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_stopped()))
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(_stopped()))
     try:
         with _progress(total) as step:
             summary = run(
@@ -122,6 +122,8 @@ def carry_out(
             )
     except KeyboardInterrupt:
         sys.exit(_stopped())
+    finally:
+        signal.signal(signal.SIGTERM, before)
     page = None
     if report and plan.shard[1] == 1:
         from anosynth.run import write_report

@@ -174,6 +174,20 @@ def find(family: str, name: str) -> type[Generator]:
     raise UnknownGenerator(f"no generator `{name}` among the {family}{did_you_mean(name, names(family))}")
 
 
+def lazily(family: str, module: str, name: str) -> type[Generator]:
+    """Return the generator class `name` for a package's `__getattr__`, which imports its module alone.
+
+    Raises:
+        AttributeError: the family has no such generator.
+    """
+    if name[:1].isupper() and camel(kebab(name)) == name:
+        try:
+            return find(family, kebab(name))
+        except UnknownGenerator as error:
+            raise AttributeError(f"module {module!r} has no {name!r}: {error}") from None
+    raise AttributeError(f"module {module!r} has no attribute {name!r}")
+
+
 def kebab(camel: str) -> str:
     """`FlatSpot` -> `flat-spot`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", camel).lower()

@@ -32,18 +32,17 @@ def test_there_and_back():
 
 
 def test_nodes_are_placed_and_joined():
+    corners = np.array([[1.0, 2, 4], [8, 16, 32], [64, 128, 256]])
     scene = trimesh.Scene()
-    scene.add_geometry(trimesh.creation.box())
-    matrix = np.array([[0, -2, 0, 10], [2, 0, 0, 20], [0, 0, 2, 30], [0, 0, 0, 1.0]])
-    scene.add_geometry(trimesh.creation.box(), transform=matrix)
+    scene.add_geometry(trimesh.Trimesh(corners, [[0, 1, 2]], process=False))
+    matrix = np.array([[0, -2, 0, 10], [2, 0, 1, 20], [0, 0, 2, 30], [0, 0, 0, 1.0]])
+    scene.add_geometry(trimesh.Trimesh(corners, [[0, 2, 1]], process=False), transform=matrix)
     scene.add_geometry(trimesh.PointCloud([[7.0, 8, 9]]))
     cloud = parse_glb(scene.export(file_type="glb"))
-    assert (len(cloud), len(cloud.faces)) == (17, 24)
-    boxes = [np.unique(cloud.faces[start : start + 12]) for start in (0, 12)]
-    bounds = sorted(
-        (cloud.points[rows].min(axis=0).tolist(), cloud.points[rows].max(axis=0).tolist()) for rows in boxes
-    )
-    assert bounds == [([-0.5] * 3, [0.5] * 3), ([9, 19, 29], [11, 21, 31])]
+    moved = trimesh.transform_points(corners[[0, 2, 1]], matrix)
+    triangles = cloud.points[cloud.faces].tolist()
+    assert len(cloud) == 7
+    assert sorted(triangles) == sorted([corners.tolist(), moved.tolist()])
     assert [7, 8, 9] in cloud.points.tolist()
     assert "several parts become one" in cloud.document.note
 

@@ -40,7 +40,8 @@ def test_floats_of_any_bits_read_back_to_the_same_number(column):
 
 
 @given(column=hnp.arrays("f8", st.integers(1, 20), elements=st.floats(1e-4, 1e15) | st.floats(-1e15, -1e-4)))
-@example(column=np.array([1e-4, 0.1, 1 / 3, 123456789.123, 999999999.5, 1e9, 0.0001234567890123456]))
+@example(column=np.array([1e-4, 0.1, 1 / 3, 123456789.123, 999999999.5, 1e9]))
+@example(column=np.array([0.0001234567890123456, 0.000123456789012345]))
 def test_doubles_are_spelt_as_repr_does(column):
     assert words(column) == [repr(v) for v in column.tolist()]
 

@@ -97,6 +97,14 @@ def test_meshes_are_understood():
     assert parse_obj(KEPT[12]).normals is None
 
 
+def test_normals_of_some_corners_are_not_used():
+    data = b"v 0 0 0.5\nv 1 0 0\nv 1 1 0\nvn 0 0 1\nvn 0 1 0\nvn 1 0 0\nf 1//1 2//2 3//3\nf 1/1 2/2 3/3\n"
+    cloud = parse_obj(data)
+    assert cloud.normals is None
+    assert cloud.faces.tolist() == [[0, 1, 2]] * 2
+    assert write(cloud) == data
+
+
 def test_notes_say_what_may_be_lost():
     cloud = parse_obj(TEXTURED)
     assert cloud.unit == "cm"

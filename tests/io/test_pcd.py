@@ -29,7 +29,7 @@ COUNT 1 1 1 4 1 1 1 1 1 1 3
 # unit: mm
 WIDTH 3
 HEIGHT 2
-VIEWPOINT 0.5 -1 2 1 0 0 0
+VIEWPOINT 0.5 -1 2 0 1 0 0
 POINTS 6
 DATA {}
 """
@@ -113,7 +113,7 @@ class TestOneRichFile:
     def test_a_moved_sensor_keeps_its_attitude(self, encoding):
         cloud = replace(parse_pcd(rich(encoding)), viewpoint=np.array([1, 2.5, 0]))
         data = joined(pcd_chunks(cloud))
-        assert b"\nVIEWPOINT 1 2.5 0 1 0 0 0\n" in data
+        assert b"\nVIEWPOINT 1 2.5 0 0 1 0 0\n" in data
         assert parse_pcd(data).viewpoint.tolist() == [1, 2.5, 0]
 
     def test_every_cut_is_refused(self, encoding):
@@ -173,7 +173,7 @@ def test_manners_of_ascii_files_are_kept(newline, trail):
 def test_grid_and_sensor(width, height, viewpoint, grid, sensor):
     head = HEADER.replace("WIDTH 3", f"WIDTH {width}").replace("HEIGHT 2", f"HEIGHT {height}")
     data = rich("binary").replace(
-        HEADER.format("binary").encode(), head.replace("0.5 -1 2 1 0 0 0", viewpoint).format("binary").encode()
+        HEADER.format("binary").encode(), head.replace("0.5 -1 2 0 1 0 0", viewpoint).format("binary").encode()
     )
     cloud = parse_pcd(data)
     assert cloud.grid == grid
@@ -220,8 +220,8 @@ def test_a_new_organised_file_tells_grid_sensor_and_unit():
         ("DATA ", "DATA raw_", "DATA raw_"),
         ("VERSION", "VERSIONS", "`VERSIONS .7`"),
         ("WIDTH 3\nHEIGHT 2", "WIDTH 1000000\nHEIGHT 1000000", "POINTS 6"),
-        ("3\nHEIGHT 2\nVIEWPOINT 0.5 -1 2 1 0 0 0\nPOINTS 6", "1000000\nHEIGHT 1000000", "bytes|points: "),
-        ("3\nHEIGHT 2\nVIEWPOINT 0.5 -1 2 1 0 0 0\nPOINTS 6", "0\nHEIGHT 2", "no points"),
+        ("3\nHEIGHT 2\nVIEWPOINT 0.5 -1 2 0 1 0 0\nPOINTS 6", "1000000\nHEIGHT 1000000", "bytes|points: "),
+        ("3\nHEIGHT 2\nVIEWPOINT 0.5 -1 2 0 1 0 0\nPOINTS 6", "0\nHEIGHT 2", "no points"),
     ],
 )
 @pytest.mark.parametrize("encoding", ENCODINGS)

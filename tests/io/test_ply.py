@@ -234,6 +234,42 @@ def test_normals_keep_their_place():
     assert joined(ply_chunks(cloud)) == data
 
 
+def test_normals_of_mixed_types_stay_attributes():
+    header = ["element vertex 1", *(f"property float {name}" for name in "xyz")]
+    header += ["property float nx", "property double ny", "property float nz"]
+    data = file_of(header, struct.pack("<4fdf", 1, 2, 3, 4, 0.1, 6), "binary_little_endian")
+    cloud = parse_ply(data)
+    assert cloud.normals is None
+    assert list(cloud.attributes) == ["nx", "ny", "nz"]
+    assert joined(ply_chunks(cloud)) == data
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("faces", [[[0, 1, 2], [0, 1, 2, 3], [1, 2, 3]], [[0, 1, 2, 3], [1, 2, 3]], [[0, 1, 2, 3]] * 2])
+def test_polygons_are_fanned_out_and_kept(flavour, faces):
+    order = ">" if "big" in flavour else "<"
+    header = ["element vertex 4", *(f"property float {name}" for name in "xyz")]
+    header += [f"element face {len(faces)}", "property list uchar short vertex_index"]
+    if flavour == "ascii":
+        rows = ["0.5 0 0"] * 4 + [" ".join(map(str, [len(face), *face])) for face in faces]
+        body = "".join(f"{row}\n" for row in rows).encode()
+    else:
+        body = bytes(48) + b"".join(struct.pack(f"{order}B{len(face)}h", len(face), *face) for face in faces)
+    data = file_of(header, body, flavour)
+    cloud = parse_ply(data)
+    assert cloud.faces.tolist() == [[face[0], face[i], face[i + 1]] for face in faces for i in range(1, len(face) - 1)]
+    assert joined(ply_chunks(cloud)) == data
+
+
+def test_lists_of_negative_length_are_refused():
+    header = [*XYZ.splitlines(), "element face 1", "property list char int vertex_index", "property char flag"]
+    with pytest.raises(DataError, match="face 1: expected list lengths"):
+        parse_ply(file_of(header, b"1 2 3\n4 5 6\n-1\n", "ascii"))
+    for rest in (b"\xff\0", b"\xff"):
+        with pytest.raises(DataError, match=r"face: .*a list of length -1"):
+            parse_ply(file_of(header, bytes(24) + rest + bytes(1), "binary_little_endian"))
+
+
 def test_mixed_coordinates_become_double():
     header = ["element vertex 1", "property float x", "property double y", "property float z"]
     cloud = parse_ply(file_of(header, struct.pack("<fdf", 1, 0.1, 3), "binary_little_endian"))
@@ -250,7 +286,7 @@ def test_mixed_coordinates_become_double():
         ("obj_info unit = inches", "inch"),
         ("comment Units: metres ", "m"),
         ("comment unit mmm", None),
-        ("comment community mm", None),
+        ("comment subunit mm", None),
         ("comment unit mm or so", None),
     ],
 )
@@ -352,6 +388,12 @@ def test_fields_of_several_values_become_several_fields():
         "hist_1": [1, 4],
         "hist_2": [2, 5],
     }
+
+
+@pytest.mark.parametrize("value", [np.array(["a", "b"]), np.array([1j, 2]), np.zeros(2, np.longdouble)])
+def test_fields_that_are_no_numbers_are_refused(value):
+    with pytest.raises(WriteError, match=r"odd: .*: expected numbers of at most 64 bits"):
+        joined(ply_chunks(PointCloud(np.zeros((2, 3)), attributes={"odd": value})))
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)

@@ -55,9 +55,12 @@ def tetra():
     return binary(CORNERS[TETRA].reshape(-1, 9), np.ones((4, 3)), [1, 2, 3, 4])
 
 
-@pytest.mark.parametrize(
-    "data", [tetra(), TEXT, TEXT.replace(b"\n", b"\r\n"), binary(np.zeros((1, 9)), header=b"solid")]
-)
+SIGNED = np.where(CORNERS[TETRA] == 0, np.float32(-0.0), CORNERS[TETRA]).reshape(-1, 9)
+SIGNED[::2] = CORNERS[TETRA].reshape(-1, 9)[::2]
+SOLID = binary(np.zeros((1, 9)), header=b"solid")
+
+
+@pytest.mark.parametrize("data", [tetra(), binary(SIGNED), TEXT, TEXT.replace(b"\n", b"\r\n"), SOLID])
 def test_files_are_written_back_to_the_byte(data):
     assert joined(stl_chunks(parse_stl(data))) == data
 
@@ -87,6 +90,10 @@ def test_shared_corners_are_merged_in_order_of_appearance(values):
     assert faces.reshape(-1).tolist() == expected
     assert np.array_equal(points[faces].reshape(-1, 9), values, equal_nan=True)
     assert np.array_equal(points, values.reshape(-1, 3)[np.unique(faces, return_index=True)[1]], equal_nan=True)
+
+
+def test_signs_of_zero_do_not_tear_a_mesh():
+    assert len(parse_stl(binary(SIGNED))) == 4
 
 
 def test_a_mesh_is_understood():

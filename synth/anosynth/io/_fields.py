@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anosynth.errors import WriteError
 from anosynth.pointclouds._cloud import PointCloud
 
 Array = NDArray[Any]
@@ -38,11 +39,16 @@ def file_columns(cloud: PointCloud, normal_names: Names) -> dict[str, Array]:
     """Return the per-point fields of a cloud under the names that a file gives them, each (N,) or (N, K).
 
     bool becomes uint8 and float16 float32; white space in a name becomes `_`.
+
+    Raises:
+        WriteError: a field is of a type that no file of clouds has.
     """
     columns = {name: cloud.points[:, i] for i, name in enumerate(XYZ)}
     if cloud.normals is not None:
         columns.update({name: cloud.normals[:, i] for i, name in enumerate(normal_names)})
     for name, value in cloud.attributes.items():
+        if value.dtype.kind not in "biuf" or value.dtype.itemsize > 8:
+            raise WriteError(f"{name}: {value.dtype}: expected numbers of at most 64 bits")
         flat = value if value.ndim == 1 else value.reshape(len(value), -1)
         if flat.dtype.kind == "b":
             flat = flat.astype(np.uint8)

@@ -125,7 +125,7 @@ def ascii_polygons(text: bytes, element: Element) -> Polygons | None:
             if p.counter:
                 lengths.append(columns)
                 place = columns + 1 if p is wanted else place
-                columns += int(first[columns])
+                columns += _length(first[columns])
             columns += 1
     except (IndexError, ValueError):
         raise DataError(f"{element.name} 1: expected list lengths and as many numbers") from None
@@ -152,9 +152,7 @@ def _walked_lines(text: bytes, element: Element, wanted: Property) -> Polygons:
         words, at = line.split(), 0
         try:
             for p in element.properties:
-                length = int(words[at]) if p.counter else 0
-                if length < 0 or at + length >= len(words):
-                    raise ValueError
+                length = _length(words[at]) if p.counter else 0
                 if p is wanted:
                     corners += [int(word) for word in words[at + 1 : at + 1 + length]]
                     counts.append(length)
@@ -165,6 +163,13 @@ def _walked_lines(text: bytes, element: Element, wanted: Property) -> Polygons:
             shown = line[:60].decode("latin-1")
             raise DataError(f"{element.name} {number}: `{shown}`: expected lists of the said length")
     return Polygons(np.array(corners, np.int64), np.array(counts, np.int64))
+
+
+def _length(word: bytes) -> int:
+    length = int(word)
+    if length < 0:
+        raise ValueError(word)
+    return length
 
 
 def _cut_off(element: Element) -> DataError:

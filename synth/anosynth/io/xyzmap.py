@@ -42,9 +42,6 @@ def _image(data: bytes) -> Array:
             shape, dtype = tuple(series.shape), np.dtype(series.dtype)
             if len(file.series) != 1 or len(shape) != 3 or shape[2] != 3 or dtype not in (np.float32, np.float64):
                 raise DataError(f"TIFF: {dtype} {shape}: expected one float32 image of shape (H, W, 3)")
-            # tifffile makes zeros of pixels that are not there.
-            if _end(series) > len(data):
-                raise DataError("TIFF: pixels beyond the end of the file (is it cut off?)")
             image = np.asarray(series.asarray())
     except DataError:
         raise
@@ -60,17 +57,6 @@ def _image(data: bytes) -> Array:
 
 def _drop(record: logging.LogRecord) -> bool:
     return False
-
-
-def _end(series: Any) -> int:
-    """Return where the last pixels of a series end."""
-    if series.dataoffset is not None:
-        return int(series.dataoffset + series.size * series.dtype.itemsize)
-    pages = [page for page in series.pages if page is not None]
-    ends = [int(at + n) for page in pages for at, n in zip(page.dataoffsets, page.databytecounts, strict=True)]
-    if not ends or any(n == 0 for page in pages for n in page.databytecounts):
-        raise DataError("TIFF: strips without pixels: expected a whole image")
-    return max(ends)
 
 
 def xyz_tiff_chunks(cloud: PointCloud) -> Iterator[bytes]:

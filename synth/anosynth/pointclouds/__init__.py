@@ -14,16 +14,9 @@ __all__ = ["PointCloud", "from_open3d", "from_trimesh", "to_open3d", "to_trimesh
 
 
 def __getattr__(name: str) -> Any:
-    if name[:1].isupper():
-        from anosynth.errors import UnknownGenerator
-        from anosynth.generator import camel, find, kebab
+    from anosynth.generator import lazily
 
-        try:
-            if camel(kebab(name)) == name:
-                return find("pointclouds", kebab(name))
-        except UnknownGenerator as error:
-            raise AttributeError(f"module {__name__!r} has no {name!r}: {error}") from None
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return lazily("pointclouds", __name__, name)
 
 
 def __dir__() -> list[str]:

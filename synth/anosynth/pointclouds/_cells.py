@@ -10,18 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anosynth.errors import DataError
+from anosynth.pointclouds._eigen import eigen3
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _TABLE_LIMIT = 1 << 24
-HALF_STEPS = list(itertools.product((-1, 0, 1), repeat=3))[14:]
+HALF_STEPS = [(i, j, k) for i, j, k in itertools.product((-1, 0, 1), repeat=3) if (i, j, k) > (0, 0, 0)]
 """One of each pair of opposite steps to the 26 neighbours of a cube."""
 _PRODUCTS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
 SMALL = 20_000
 """Up to this many points, every point is looked at; beyond, cubes and samples of them."""
-_ANCHORS, _AROUND, _PATCH = 20, 160, 25
+_ANCHORS, _AROUND, _PATCH = 16, 160, 25
 CHUNK = 1 << 16
 """Rows that are worked on at once where temporaries would otherwise grow with the cloud."""
 
@@ -34,41 +35,14 @@ def dot(a: Floats, b: Floats) -> Floats:
 
 
 def eigen(matrices: Floats) -> tuple[Floats, Floats]:
-    """Return the eigenvalues (N, 3), ascending, of symmetric (N, 3, 3) and the unit eigenvector (N, 3) of the smallest.
-
-    Five sweeps of Jacobi's rotations (1846), all digits; np.linalg.eigh depends on the CPU in the last ones.
-    """
+    """Return the eigenvalues (N, 3), ascending, of symmetric (N, 3, 3) and the unit eigenvector (N, 3) of the least."""
     values, least = np.zeros((len(matrices), 3)), np.zeros((len(matrices), 3))
     step = 1 << 13  # as many as the cache holds
     for begin in range(0, len(matrices), step):
         part = slice(begin, begin + step)
-        values[part], least[part] = _jacobi(np.array(np.moveaxis(matrices[part], 0, -1), order="C"))
+        values[part], vectors = eigen3(matrices[part])
+        least[part] = vectors[:, :, 0]
     return values, least
-
-
-def _jacobi(a: Floats) -> tuple[Floats, Floats]:
-    scale = np.abs(a).max(axis=(0, 1))
-    a /= np.where(scale > 0, scale, 1.0)
-    v = np.zeros(a.shape)
-    for i in range(3):
-        v[i, i] = 1.0
-    for p, q in 5 * ((0, 1), (0, 2), (1, 2)):
-        r = 3 - p - q
-        gap, off = a[q, q] - a[p, p], 2.0 * a[p, q]
-        below = np.abs(gap) + np.sqrt(gap * gap + off * off)
-        t = np.where(gap < 0, -off, off) / np.where(below > 0, below, 1.0)
-        c = 1.0 / np.sqrt(1.0 + t * t)
-        s = t * c
-        a[p, p] -= 0.5 * t * off
-        a[q, q] += 0.5 * t * off
-        a[p, q] = 0.0
-        # Only the upper half is kept: r beside p and q.
-        rp, rq = (min(r, p), max(r, p)), (min(r, q), max(r, q))
-        a[rp], a[rq] = c * a[rp] - s * a[rq], s * a[rp] + c * a[rq]
-        v[:, p], v[:, q] = c * v[:, p] - s * v[:, q], s * v[:, p] + c * v[:, q]
-    values = np.stack([a[0, 0], a[1, 1], a[2, 2]], axis=1)
-    least = np.take_along_axis(v, values.argmin(axis=1)[None, None], axis=1)[:, 0].T
-    return np.sort(values, axis=1) * scale[:, None], least
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,7 +216,7 @@ class Neighbours:
 
 
 def nearest_pairs(points: Array, valid: NDArray[np.bool_]) -> Neighbours:
-    """Look at all valid points of a small cloud (N, 3), at 20 neighbourhoods evenly chosen from a larger one.
+    """Look at all valid points of a small cloud (N, 3), at 16 neighbourhoods evenly chosen from a larger one.
 
     Points in the same place count once.
 
@@ -279,7 +253,7 @@ def _around(points: Array, valid: NDArray[np.bool_], anchors: Ints) -> list[tupl
             square, last = dot(way, way), min(want, len(slab) - 1)
             radius = min(width, float(np.sqrt(np.partition(square, last)[last])))
             place, rows = _distinct(points, slab[square <= radius * radius])
-            if len(place) >= _AROUND // 4 or want > 64 * _AROUND or width > 4.0 * size:
+            if len(place) >= _AROUND // 4 or want > 64 * _AROUND or width >= 4.0 * size:
                 break
             # Many points in one place fill the count, few points in sight the width.
             want, width = (4 * want, width) if radius < width else (want, 2.0 * width)
@@ -305,3 +279,12 @@ def _nearest(place: Floats, rows: Ints, where: Ints) -> tuple[Ints, Floats, Floa
     distance, near = cKDTree(place).query(place[where], k=min(_PATCH + 1, len(place)))
     distance, near = np.asarray(distance), np.asarray(near)
     return np.stack([rows[where], rows[near[:, 1]]], axis=1), distance[:, 1], distance[:, -1]
+
+
+def mesh_spacing(points: Array, faces: Ints) -> float:
+    """Return the mean length of the edges of up to 100 000 faces, evenly chosen; those of no length do not count."""
+    chosen = faces[:: -(-len(faces) // 100_000)]
+    corner = [points[chosen[:, i]].astype(np.float64) for i in range(3)]
+    edge = np.concatenate([corner[i] - corner[i - 1] for i in range(3)])
+    length = np.sqrt((edge * edge).sum(axis=1))
+    return float(length[length > 0].mean()) if (length > 0).any() else 0.0

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _CONTROLS = 2000
 _SEGMENTS = 20_000
 _SAMPLES = 400_000
+_ASKED = 5
 
 # In mean spacings. Among random points, a circle of 3 spacings is empty once in a thousand times.
 _START = 2.5
@@ -58,10 +59,10 @@ def clearance(cloud: PointCloud, index: Array, directions: Array, reach: float, 
 
     Returns:
         (K,) float64 in file units, `reach` where nothing is met. Exact to about a spacing where a ray meets a sheet
-        squarely, at worst too short by 3 spacings where it meets it at an angle. A sheet nearer than 1.5 spacings
+        squarely, at worst too short by 3 spacings where it meets it at an angle. A sheet nearer than 2.5 spacings
         cannot be told from the point's own; one met at less than 20 degrees is slid along, not met.
 
-    At most 2000 rays are cast; every point takes the least of the 3 nearest rays of like direction.
+    At most 2000 rays are cast; every point takes the least but one of the 5 nearest of like direction.
     """
     rows, way = np.asarray(index, dtype=np.int64), np.asarray(directions, dtype=np.float64)
     start = cloud.points[rows].astype(np.float64)
@@ -73,11 +74,13 @@ def clearance(cloud: PointCloud, index: Array, directions: Array, reach: float, 
     room = np.full(len(controls), float(reach))
     if sheets is not None:
         room = _first_hit(sheets, start[controls], way[controls], np.full(len(controls), float(reach)), None)
-    near = _nearest(start[controls], start)
+    near = _nearest(start[controls], start, _ASKED)
     alike = dot(way[controls][near], way[:, None]) > 0.5
     alike |= ~alike.any(axis=1, keepdims=True)
-    least: Floats = np.where(alike, room[near], np.inf).min(axis=1)
-    return least
+    found = np.sort(np.where(alike, room[near], np.inf), axis=1)
+    # The least but one: a sheet is met by more than one ray, and an edge may fool a single one.
+    second = found[:, min(1, found.shape[1] - 1)]
+    return np.where(np.isfinite(second), second, found[:, 0])
 
 
 def pierces(cloud: PointCloud, index: Array, moved_points: Array, normals: Array, spacing: float) -> NDArray[np.bool_]:
@@ -86,34 +89,43 @@ def pierces(cloud: PointCloud, index: Array, moved_points: Array, normals: Array
     Args:
         cloud: the cloud before the move.
         index: (K,) int rows of the points that moved, all valid.
-        moved_points: (K, 3) float, where they are now.
-        normals: (K, 3) float unit normals of these points before the move. A moved point counts as part of another
-            sheet, at its new place, for points whose normal opposes its own.
+        moved_points: (K, 3) float, where they are now. Another sheet may have moved, too, and come to meet them.
+        normals: (K, 3) float unit normals of these points before the move. What moved is another sheet to a point only
+            if their normals oppose each other.
         spacing: mean distance between neighbouring points, in file units.
 
     Returns:
-        (K,) bool. Beyond 20 000 points, every point is judged by the 3 nearest of as many rays.
+        (K,) bool, by the majority of the 3 nearest of at most 20 000 rays. Sheets nearer to each other than 2.5
+        spacings before the move are not told apart.
     """
-    rows, end = np.asarray(index, dtype=np.int64), np.asarray(moved_points, dtype=np.float64)
-    start, facing = cloud.points[rows].astype(np.float64), np.asarray(normals, dtype=np.float64)
-    way = end - start
-    length = np.sqrt(dot(way, way))
-    far = np.flatnonzero(length > _START * spacing)
+    from scipy.spatial import cKDTree
+
+    rows, facing = np.asarray(index, dtype=np.int64), np.asarray(normals, dtype=np.float64)
+    start = cloud.points[rows].astype(np.float64)
+    shift = np.asarray(moved_points, dtype=np.float64) - start
+    length = np.sqrt(dot(shift, shift))
     crossed = np.zeros(len(rows), dtype=bool)
+    far = np.flatnonzero(2.0 * length > _START * spacing)
     if len(far) == 0:
         return crossed
-    margin = _NEAR * spacing
-    low = np.minimum(start[far], end[far]).min(axis=0) - margin
-    high = np.maximum(start[far], end[far]).max(axis=0) + margin
-    still = np.ones(len(cloud), dtype=bool)
-    still[rows] = False
-    sheets = _sheets(cloud, low, high, float(length.max()), spacing, still=still, moved=(end, facing))
+    reach = 2.0 * float(length.max())
+    low, high = start[far].min(axis=0) - reach, start[far].max(axis=0) + reach
+    known = np.zeros(cloud.points.shape)
+    known[rows] = facing
+    sheets = _sheets(cloud, low, high, reach, spacing, known)
     if sheets is None:
         return crossed
     controls = far[_strided(len(far), _SEGMENTS)]
-    unit = way[controls] / length[controls, None]
-    hit = _first_hit(sheets, start[controls], unit, length[controls], facing[controls]) < length[controls]
-    crossed[far] = hit[_nearest(start[controls], start[far])].any(axis=1) if len(controls) < len(far) else hit
+    way = shift[controls] / length[controls, None]
+    limit = length[controls] + 0.5 * reach
+    met = _first_hit(sheets, start[controls], way, limit, facing[controls])
+    # How far what stands there has come to meet the point.
+    valid = np.flatnonzero(_inside(cloud, low, high))
+    there = cKDTree(cloud.points[valid]).query(start[controls] + met[:, None] * way)[1]
+    moved = np.zeros(cloud.points.shape)
+    moved[rows] = shift
+    hit = (met < limit) & (met <= length[controls] - np.minimum(dot(moved[valid[there]], way), 0.0))
+    crossed[far] = hit[_nearest(start[controls], start[far], 3)].mean(axis=1) > 0.5
     return crossed
 
 
@@ -121,43 +133,37 @@ def _strided(count: int, most: int) -> Ints:
     return np.arange(0, count, -(-count // most), dtype=np.int64)
 
 
-def _nearest(controls: Floats, points: Floats) -> Ints:
-    """Return the 3 nearest controls of each point, (K, 3) or fewer columns."""
+def _nearest(controls: Floats, points: Floats, count: int) -> Ints:
+    """Return the `count` nearest controls of each point, (K, count) or fewer columns."""
     from scipy.spatial import cKDTree
 
-    wanted = np.arange(1, min(3, len(controls)) + 1)
+    wanted = np.arange(1, min(count, len(controls)) + 1)
     return np.asarray(cKDTree(controls).query(points, k=wanted)[1], dtype=np.int64)
 
 
 def _sheets(
-    cloud: PointCloud,
-    low: Floats,
-    high: Floats,
-    reach: float,
-    spacing: float,
-    still: NDArray[np.bool_] | None = None,
-    moved: tuple[Floats, Floats] | None = None,
+    cloud: PointCloud, low: Floats, high: Floats, reach: float, spacing: float, normals: Floats | None = None
 ) -> _Sheets | None:
-    """Return what lies within the box: points or samples of faces, `still` ones only, and `moved` ones."""
+    """Return the points, or samples of the faces, within the box; `normals` (N, 3) of points, zero where unknown."""
     from scipy.spatial import cKDTree
 
-    usable = cloud.valid if still is None else cloud.valid & still
     if cloud.faces is not None and len(cloud.faces):
         # Faces are known everywhere, so they may be sampled as finely as the question needs.
-        faces = cloud.faces[usable[cloud.faces].all(axis=1)]
+        faces = cloud.faces[cloud.valid[cloud.faces].all(axis=1)]
         points, spacing = _sampled(cloud.points, faces, low, high, min(spacing, reach / 16.0))
+        normals = None
     else:
-        inside = usable.copy()
-        for axis in range(3):
-            inside &= (cloud.points[:, axis] >= low[axis]) & (cloud.points[:, axis] <= high[axis])
+        inside = _inside(cloud, low, high)
         points = cloud.points[inside].astype(np.float64)
-    normals = None
-    if moved is not None:
-        normals = np.concatenate([np.zeros(points.shape), moved[1]])
-        points = np.concatenate([points, moved[0]])
-    if len(points) == 0:
-        return None
-    return _Sheets(points, normals, cKDTree(points), spacing)
+        normals = None if normals is None else normals[inside]
+    return _Sheets(points, normals, cKDTree(points), spacing) if len(points) else None
+
+
+def _inside(cloud: PointCloud, low: Floats, high: Floats) -> NDArray[np.bool_]:
+    inside = cloud.valid.copy()
+    for axis in range(3):
+        inside &= (cloud.points[:, axis] >= low[axis]) & (cloud.points[:, axis] <= high[axis])
+    return inside
 
 
 def _sampled(points: Array, faces: Ints, low: Floats, high: Floats, step: float) -> tuple[Floats, float]:
@@ -247,7 +253,7 @@ def _crossing(
     nearest = np.where(use, np.sqrt(dot(off, off)), np.inf).min(axis=1)
     # In the cone around the ray only: from a sharp edge, its own two walls spread on both sides of the way inward.
     met = nearest <= np.minimum(_NEAR * spacing, _CONE * crossing)
-    met &= (plane | (round_about & (crossing > 2.0 * _NEAR * spacing))) & (crossing >= _START * sheets.spacing)
+    met &= (crossing >= _START * sheets.spacing) & (plane | (round_about & (crossing > 2.0 * _NEAR * spacing)))
     doubtful = np.flatnonzero(met & ~plane)
     if len(doubtful):
         # Points on before and behind: the ray runs down the corner of two walls rather than into a third.

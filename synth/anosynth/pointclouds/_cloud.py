@@ -91,6 +91,13 @@ class PointCloud:
 
         return Surface(self)
 
+    @cached_property
+    def foreground(self) -> NDArray[np.bool_] | None:
+        """(N,) bool: of a depth map, the pixels of the part without the table under it; None if there is no table."""
+        from anosynth.pointclouds._foreground import foreground
+
+        return foreground(self)
+
     def moved(self, index: Array, points: Array, normals: Array | None = None) -> PointCloud:
         """Return a copy in which the points of `index` (K,) stand at `points` (K, 3), rounded to this dtype."""
         new = self.points.copy()

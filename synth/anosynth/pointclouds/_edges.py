@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from anosynth.errors import Impossible
 from anosynth.pointclouds._cloud import PointCloud
 from anosynth.pointclouds._eigen import eigen3
+from anosynth.pointclouds._local import on_part
 from anosynth.seeding import Rng
 
 Array = NDArray[Any]
@@ -36,6 +37,7 @@ def pick_edge(cloud: PointCloud, rng: Rng, allowed: NDArray[np.bool_] | None) ->
             rows = rows[allowed[rows]]
         if len(rows):
             return int(rows[rng.integer(0, len(rows) - 1)])
+    allowed = on_part(cloud, allowed)
     rows = np.flatnonzero(cloud.valid if allowed is None else cloud.valid & allowed)
     rows = rows[:: max(1, len(rows) // _PROBES)]
     sharp = _sharpness(cloud, rows)

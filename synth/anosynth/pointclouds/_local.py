@@ -12,7 +12,7 @@ from anosynth.errors import DataError
 from anosynth.labels import FLOOR_OF_PEAK
 from anosynth.params import param
 from anosynth.pointclouds._base import Change, PointCloudGenerator, least_displacement
-from anosynth.pointclouds._clearance import clearance
+from anosynth.pointclouds._clearance import clearance, pierces
 from anosynth.pointclouds._cloud import PointCloud
 from anosynth.pointclouds._patch import Patch, grow, pick_centre
 from anosynth.pointclouds._refine import refine
@@ -29,8 +29,9 @@ SHARE_OF_WALL = 0.5
 """A defect may use at most this share of the way to the opposite wall."""
 
 _LEAST_STRENGTH = 0.25
+_HALVINGS = 4
 _ROOM_TRIES = 6
-_STEEPEST_RAY = 0.2
+_STEEPEST_RAY = 0.5
 
 
 class LocalGenerator(PointCloudGenerator):
@@ -100,8 +101,20 @@ def find_patch(
         gap = cloud.points.astype(np.float64) - spot
         centre = int(np.where(cloud.valid, (gap * gap).sum(axis=1), np.inf).argmin())
     elif centre is None:
-        centre = pick_centre(cloud, rng.child("centre"), allowed=allowed)
-    return grow(cloud, centre, share=share, radius=radius, angle=angle)
+        centre = pick_centre(cloud, rng.child("centre"), allowed=on_part(cloud, allowed))
+    try:
+        return grow(cloud, centre, share=share, radius=radius, angle=angle, one_side=True)
+    except DataError:
+        # A large defect on a small part has to go round it.
+        return grow(cloud, centre, share=share, radius=radius, angle=angle)
+
+
+def on_part(cloud: PointCloud, allowed: Mask | None) -> Mask | None:
+    """Return where a defect may be centred: in a depth map with a part on a table, on the part."""
+    part = cloud.foreground
+    if part is None or allowed is None:
+        return part if allowed is None else allowed
+    return part & allowed if (part & allowed).any() else allowed
 
 
 def elliptic(patch: Patch, elongation: float) -> Array:
@@ -150,7 +163,8 @@ def local_spacing(patch: Patch) -> float:
 def raised(patch: Patch, height: Array, **stats: Any) -> Change:
     """Move the patch by `height` (K,) in file units along the outward normals, as far as the wall allows.
 
-    In an organised map a point moves along its pixel's ray, by height / |n . ray|, so that it stays on its pixel.
+    In an organised map a point moves along its pixel's ray, by height / |n . ray|, so that it stays on its pixel;
+    where the ray grazes the surface, by at most twice the height.
     """
     return pushed(patch, patch.normals * height[:, None], **stats)
 
@@ -162,7 +176,15 @@ def pushed(patch: Patch, vectors: Array, **stats: Any) -> Change:
     if cloud.grid is not None:
         moved = _along_rays(cloud, points, patch.normals, (vectors * patch.normals).sum(axis=1))
         return Change(cloud, rows, moved, patch.normals, stats=dict(stats))
-    factor = _budget(patch, vectors)
+    factor, crowded = _budget(patch, vectors)
+    for _ in range(_HALVINGS if crowded else 0):
+        crossed = pierces(cloud, rows, points + factor * vectors, patch.normals, local_spacing(patch))
+        if not crossed.any():
+            break
+        factor *= 0.5
+    else:
+        if crowded:
+            raise DataError("the surface would pass through itself here\nhint: lower the strength")
     if factor < 1:
         stats["budget"] = factor
     return Change(cloud, rows, points + factor * vectors, patch.normals, stats=dict(stats))
@@ -186,25 +208,29 @@ def _along_rays(cloud: PointCloud, points: Array, normals: Array, height: Array)
     return moved
 
 
-def _budget(patch: Patch, vectors: Array) -> float:
-    """Return the factor in (0, 1] by which the defect shrinks to stay within its share of the wall."""
+def _budget(patch: Patch, vectors: Array) -> tuple[float, bool]:
+    """Return the factor in (0, 1] by which the defect shrinks to stay within its share of the wall or gap.
+
+    Also tell whether any other sheet is near enough to be met at all.
+    """
     size = np.sqrt((vectors * vectors).sum(axis=1))
     peak = float(size.max())
     rows = np.flatnonzero(size >= FLOOR_OF_PEAK * peak)
     if not peak or not len(rows):
-        return 1.0
+        return 1.0, False
     across = np.abs((vectors * patch.normals).sum(axis=1))[rows]
     if float(across.max()) < 0.1 * peak:
-        return 1.0
+        return 1.0, False
     way = vectors[rows] / size[rows][:, None]
-    room = clearance(patch.cloud, patch.index[rows], way, peak / SHARE_OF_WALL * 1.05, local_spacing(patch))
+    reach = 1.05 * peak / SHARE_OF_WALL
+    room = clearance(patch.cloud, patch.index[rows], way, reach, local_spacing(patch))
     factor = min(1.0, float((SHARE_OF_WALL * room / size[rows]).min()))
     if factor < _LEAST_STRENGTH:
         raise DataError(
             f"the wall or gap is {float(room.min()):.4g} wide here: no place for a displacement of {peak:.4g}\n"
             "hint: lower the strength"
         )
-    return factor
+    return factor, float(room.min()) < reach
 
 
 def _spot_on_mesh(cloud: PointCloud, rng: Rng, allowed: Mask | None) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -151,7 +151,7 @@ def cloud_lines(columns: Floats, patch: float) -> Floats:
     """
     count = columns.shape[1]
     if count <= SMALL:
-        return neighbour_planes(columns.T.copy(), np.arange(count), _NEIGHBOURS)[0]
+        return _near_lines(columns.T.copy(), np.arange(count))
     cells = bin_points(columns, patch)
     mean, values, line = principal(cells.pooled())
     bent = flatness_of(values) > _BENT
@@ -159,8 +159,19 @@ def cloud_lines(columns: Floats, patch: float) -> Floats:
     rest = np.flatnonzero(bent[cells.of_point])
     if len(rest):
         around = np.flatnonzero(_widened(cells, bent)[cells.of_point])
-        normals[rest] = neighbour_planes(columns[:, around].T.copy(), np.searchsorted(around, rest), _NEIGHBOURS)[0]
+        normals[rest] = _near_lines(columns[:, around].T.copy(), np.searchsorted(around, rest))
     return normals
+
+
+def _near_lines(data: Floats, rows: Ints) -> Floats:
+    line, flatness, _ = neighbour_planes(data, rows, _NEIGHBOURS)
+    bent = np.flatnonzero(flatness > _BENT)
+    if len(bent):
+        # Fewer neighbours reach less far over an edge or through a wall; where these still do, more are the steadier.
+        nearer, flatness, _ = neighbour_planes(data, rows[bent], _NEIGHBOURS // 2)
+        flat = flatness < _FLAT
+        line[bent[flat]] = nearer[flat]
+    return line
 
 
 def _widened(cells: Cells, chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -237,7 +248,11 @@ def flat_pieces(columns: Floats, patch: float) -> Pieces:
     """
     count = columns.shape[1]
     if count <= SMALL:
-        return _point_pieces(columns, np.arange(count), np.arange(count), np.inf)
+        # One piece a place: several would be each other's nearest neighbours and know no others.
+        place, of_point = np.unique(columns.T, axis=0, return_inverse=True)
+        rows = np.arange(len(place))
+        pieces = _point_pieces(place.T, rows, rows, np.inf)
+        return replace(pieces, of_point=pieces.of_point[of_point.reshape(-1)])
     # A disc of 25 points has the area of a square of sqrt(pi) patches; a lattice cube cuts a plane in 0.8 of its face.
     cells = bin_points(columns, 2.0 * patch)
     mean, values, normal = principal(cells.moments)

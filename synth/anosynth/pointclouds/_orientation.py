@@ -1,4 +1,4 @@
-"""Signs of normals: whether a mesh's winding has them, and where only points are known, their propagation over pieces.
+"""Signs of normals where nothing but the points is known: propagation over flat pieces of the surface.
 
 A minimum spanning tree carries signs from piece to piece (after Hoppe et al., Surface reconstruction from unorganized
 points, 1992), but agreement between two normals n and m is measured after m was mirrored in the plane halfway between
@@ -9,13 +9,13 @@ right-angled edge and straight through a wall, where n.m alone is 0 or has the w
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anosynth.pointclouds._cells import CHUNK, Array, Floats, Ints, dot
+from anosynth.pointclouds._cells import CHUNK, Floats, Ints, dot
 from anosynth.pointclouds._normals import Pieces, flat_pieces
 
 _NEIGHBOURS = 10
@@ -23,6 +23,8 @@ _FLAT = 0.1
 _REACH = 3.0
 _SURE = 0.25
 _MIXED_COST = 2.0
+_STRONG = 0.25
+_BLUR = 0.3
 DIRECTIONS: Floats = np.array([d for d in itertools.product((-1.0, 0.0, 1.0), repeat=3) if any(d)])
 DIRECTIONS /= np.sqrt((DIRECTIONS * DIRECTIONS).sum(axis=1, keepdims=True))
 
@@ -34,6 +36,7 @@ class Orientation:
     pieces: Pieces
     label: Ints
     tree: Any
+    blur: float
 
     @property
     def components(self) -> int:
@@ -63,7 +66,7 @@ class Orientation:
         p = self.pieces
         distance, near = self.tree.query(points, k=min(8, len(p.place)))
         near = near.reshape(len(points), -1)
-        agree = agreement(normals[:, None], p.normal[near], p.place[near] - points[:, None])
+        agree = agreement(normals[:, None], p.normal[near], p.place[near] - points[:, None], self.blur)
         weight = np.abs(agree) / (distance.reshape(near.shape) ** 2 + 0.25 * p.scale[near] ** 2)
         weight /= 1.0 + 20.0 * p.flatness[near]
         return np.where((agree * weight).sum(axis=1) < 0, -1.0, 1.0)
@@ -78,20 +81,58 @@ def orient(columns: Floats, patch: float) -> Orientation:
 
     pieces = flat_pieces(columns, patch)
     tree = cKDTree(pieces.place)
+    blur = _BLUR * patch
     first, second = _links(pieces, tree)
-    agree = agreement(pieces.normal[first], pieces.normal[second], pieces.place[second] - pieces.place[first])
-    cost = 1.0 - np.abs(agree) + _MIXED_COST * (pieces.flatness[first] + pieces.flatness[second])
-    label, sign = _propagate(len(pieces.place), first, second, agree, cost)
+    way = pieces.place[second] - pieces.place[first]
+    agree = agreement(pieces.normal[first], pieces.normal[second], way, blur)
+    # A cube that clips both sides of a wall may look flat, across the wall; its neighbours know better.
+    links = np.bincount(first, minlength=len(pieces.place)) + np.bincount(second, minlength=len(pieces.place))
+    known = np.bincount(first, np.abs(agree), len(links)) + np.bincount(second, np.abs(agree), len(links))
+    pieces = replace(pieces, flatness=pieces.flatness + 0.5 * (1.0 - known / np.maximum(links, 1)))
+    label, sign = _spread(pieces, first, second, agree)
     label, sign = _join(pieces, label, sign, tree)
     sign = _turned(pieces, label, sign)
-    oriented = Pieces(pieces.place, pieces.normal * sign[:, None], pieces.flatness, pieces.scale, pieces.of_point)
-    return Orientation(oriented, label, tree)
+    return Orientation(replace(pieces, normal=pieces.normal * sign[:, None]), label, tree, blur)
 
 
-def agreement(n: Floats, m: Floats, way: Floats) -> Floats:
-    """Return n.m - 2 (n.e)(m.e), e the unit vector along `way`, in [-1, 1]; arrays (..., 3) broadcast."""
-    square = dot(way, way)
-    return dot(n, m) - 2.0 * dot(n, way) * dot(m, way) / np.where(square > 0, square, 1.0)
+def agreement(n: Floats, m: Floats, way: Floats, blur: float = 0.0) -> Floats:
+    """Return n.m - 2 (n.e)(m.e), e the unit vector along `way`, in [-1, 1]; arrays (..., 3) broadcast.
+
+    Where `way` is not long against `blur`, its direction is noise and counts less. 0 where the two are parallel, but
+    neither in one plane nor one behind the other: such a pair says nothing.
+    """
+    square, parallel = dot(way, way) + blur * blur, dot(n, m)
+    across = dot(n, way) * dot(m, way) / np.where(square > 0, square, 1.0)
+    askew = (np.abs(parallel) > 0.9) & (np.abs(across) > 0.06) & (np.abs(across) < 0.8)
+    return np.where(askew, 0.0, parallel - 2.0 * across)
+
+
+def _spread(pieces: Pieces, first: Ints, second: Ints, agree: Floats) -> tuple[Ints, Floats]:
+    """Return component (Q,) and sign (Q,) of each piece, from the links between them and how well these agree.
+
+    Strong links come one by one. What they leave apart, such as the two faces at an edge, is then joined by the sum of
+    all the links between, the most certain first: a single one may be wrong.
+    """
+    rough = pieces.flatness[first] + pieces.flatness[second]
+    cost = 1.0 - np.abs(agree) + _MIXED_COST * rough
+    strong = cost < _STRONG
+    label, sign = _propagate(len(pieces.place), first[strong], second[strong], agree[strong], cost[strong])
+    vote = agree * np.abs(agree) / (1.0 + 20.0 * rough)
+    while True:
+        across = np.flatnonzero(label[first] != label[second])
+        if len(across) == 0:
+            return label, sign
+        first, second, vote = first[across], second[across], vote[across]
+        count = int(label.max()) + 1
+        a, b = label[first], label[second]
+        pair, of_link = np.unique(np.minimum(a, b) * count + np.maximum(a, b), return_inverse=True)
+        total = np.bincount(of_link.reshape(-1), vote * sign[first] * sign[second], len(pair)).astype(np.float64)
+        # Each component takes its most certain neighbour, then all sums are taken anew.
+        a, b, order = pair // count, pair % count, np.argsort(-np.abs(total), kind="stable")
+        both = np.stack([a[order], b[order]], axis=1).ravel()
+        best = np.unique(np.repeat(order, 2)[np.unique(both, return_index=True)[1]])
+        merged, turn = _propagate(count, a[best], b[best], total[best], -np.abs(total[best]))
+        label, sign = merged[label], sign * turn[label]
 
 
 def _links(pieces: Pieces, tree: Any) -> tuple[Ints, Ints]:
@@ -267,25 +308,3 @@ def _leaves(pieces: Pieces, outward: Floats, others: Ints, piece: int, direction
         return False
     first = others[ahead[np.argmin(along[ahead])]]
     return bool(dot(outward[first], direction) > 0)
-
-
-def wound_alike(faces: Ints, vertices: int) -> bool:
-    """Tell whether neighbouring faces run through their common edge in opposite ways (97 % of a sample of edges)."""
-    a, b = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
-    low, high = np.minimum(a, b), np.maximum(a, b)
-    chosen = np.flatnonzero(low % max(1, len(faces) // 50_000) == 0)
-    key, forward = low[chosen] * vertices + high[chosen], np.where(a < b, 1, -1)[chosen]
-    _, edge, uses = np.unique(key, return_inverse=True, return_counts=True)
-    total = np.bincount(edge, forward, len(uses))
-    inner = uses == 2
-    return int(np.count_nonzero(total[inner])) <= 0.03 * int(np.count_nonzero(inner))
-
-
-def inside_out(points: Array, faces: Ints) -> bool:
-    """Tell whether a closed mesh encloses a negative volume, i.e. its faces are all wound the wrong way round."""
-    a, b, c = (points[faces[:, i]].astype(np.float64) for i in range(3))
-    middle = a.mean(axis=0)
-    cross = np.cross(b - a, c - a)
-    area = np.sqrt((cross * cross).sum(axis=1)).sum()
-    closed = np.sqrt((cross.sum(axis=0) ** 2).sum()) <= 1e-3 * area
-    return bool(closed and ((a - middle) * cross).sum() < 0)

@@ -31,6 +31,7 @@ STRETCH = 1.15
 
 _ENLARGE = 1.6
 _FEW_POINTS = 300
+_AWAY = -0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +78,7 @@ def grow(
     knn: int = 12,
     margin: float = 0.0,
     minimum: int = 12,
+    one_side: bool = False,
 ) -> Patch:
     """Return the patch around a valid point.
 
@@ -90,6 +92,8 @@ def grow(
         knn: neighbours of a point, at least 8; more make distances on irregular points a little better.
         margin: the patch goes on to (1 + margin) times its geodesic radius, where the surface does.
         minimum: least number of points of what was asked for.
+        one_side: leave out what faces away from the normal at the centre, so that a patch near the edge of a plate
+            does not go on over its back.
 
     Raises:
         ParameterError: share and radius both given or both missing, or a value out of bounds.
@@ -109,7 +113,8 @@ def grow(
         reach = reach if reach < everything else math.inf
         surroundings = ball(cloud, origin, squared, reach, knn)
         middle = int(np.searchsorted(surroundings.index, centre))
-        path, parent, _ = shortest_paths(surroundings.graph, np.array([middle]))
+        graph = _facing(surroundings, middle) if one_side else surroundings.graph
+        path, parent, _ = shortest_paths(graph, np.array([middle]))
         sure = float(path.min(where=surroundings.loose & np.isfinite(path), initial=np.inf))
         if share is None or math.isinf(sure) or float(weights[surroundings.index[path < sure]].sum()) >= share:
             rows, distance, uv, frame = _log_map(surroundings, middle, path, parent)
@@ -183,6 +188,15 @@ def _check(cloud: PointCloud, centre: int, share: float | None, radius: float | 
         raise ParameterError(f"margin: {margin}: expected a fraction >= 0")
     if not 0 <= centre < len(cloud) or not cloud.valid[centre]:
         raise DataError(f"centre: {centre}: not a valid point of this cloud of {len(cloud)}")
+
+
+def _facing(surroundings: Ball, middle: int) -> Any:
+    """Return the graph with no way to points that face away from the middle."""
+    away = (surroundings.normals * surroundings.normals[middle]).sum(axis=1) < _AWAY
+    graph = surroundings.graph.copy()
+    start = np.repeat(away, np.diff(graph.indptr))
+    graph.data = np.where(start | away[graph.indices], np.inf, graph.data)
+    return graph
 
 
 def _first_guess(squared: Array, weights: Array, share: float) -> float:

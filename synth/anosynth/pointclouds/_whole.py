@@ -18,8 +18,8 @@ _EDGES_ACROSS = 80
 
 
 def whole(cloud: PointCloud) -> Patch:
-    """Return all valid points as one `Patch`; its tangent coordinates are those of the principal plane."""
-    rows = np.flatnonzero(cloud.valid).astype(np.int64)
+    """Return all valid points (of a part on a table: the part) as one `Patch`, charted on its principal plane."""
+    rows = np.flatnonzero(cloud.valid if cloud.foreground is None else cloud.foreground).astype(np.int64)
     points = cloud.points[rows].astype(np.float64)
     points -= points.mean(axis=0)
     axes = principal_axes(points)

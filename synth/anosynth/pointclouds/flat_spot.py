@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anosynth.errors import DataError
 from anosynth.params import Length, param
 from anosynth.seeding import Rng
 
 from ._base import Change
 from ._cloud import PointCloud
 from ._local import AREA, STRENGTH, LocalGenerator, Mask, find_patch, fit_size, pushed
+
+_DEEPEST = 2.0
 
 
 class FlatSpot(LocalGenerator):
@@ -35,6 +38,9 @@ class FlatSpot(LocalGenerator):
         n = patch.frame[2]
         gap = patch.cloud.points[patch.index].astype(np.float64) - patch.cloud.points[patch.centre].astype(np.float64)
         cut = np.maximum((gap * n).sum(axis=1) + depth, 0)
+
+        if float(cut.max()) > _DEEPEST * depth:
+            raise DataError("the surface is hollow here: a plane would cut more than was asked for")
 
         def height(size: float) -> NDArray[Any]:
             return np.asarray(np.where(patch.distance < size, cut, 0.0) / cut.max())

@@ -34,7 +34,7 @@ class PatchGen(PointCloudGenerator):
     def changes(self, cloud: PointCloud, rng: Rng) -> Sequence[Change]:
         strength = self.length_in("strength", cloud)
         cloud = refined_whole(cloud)
-        rows = np.flatnonzero(cloud.valid).astype(np.int64)
+        rows = np.flatnonzero(cloud.valid if cloud.foreground is None else cloud.foreground).astype(np.int64)
         points = cloud.points[rows].astype(np.float64)
         middle = points.mean(axis=0)
         gap = points - middle

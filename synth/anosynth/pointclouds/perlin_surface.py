@@ -22,6 +22,7 @@ Array = NDArray[Any]
 
 _FADE = 0.35
 _PATCH_OF_AREA = 1.7
+_APART = 0.5
 
 
 class PerlinSurface(LocalGenerator):
@@ -34,7 +35,8 @@ class PerlinSurface(LocalGenerator):
     the normals). `mode="pca"` is that paper's parameterisation: the noise lives on the plane of the two largest
     principal axes, so a closed part moves alike on its front and back. `mode="local"` (default, ours) puts the noise
     on the tangent coordinates of one connected geodesic patch and fades it to zero on the patch's rim;
-    `mode="solid"` (ours) samples 3-D noise. The quantile threshold, the smooth step and the sign are ours too.
+    `mode="solid"` (ours) samples 3-D noise half a cell off the surface. The quantile threshold, the smooth step and
+    the sign are ours too.
     """
 
     mode: Literal["local", "pca", "solid"] = param(
@@ -77,6 +79,9 @@ class PerlinSurface(LocalGenerator):
         if self.mode == "pca":
             axes = principal_axes(points)
             points = np.stack([(points * axis).sum(axis=1) for axis in axes[:2]], axis=1)
+        else:
+            # The two sides of a wall thinner than a cell would move alike; half a cell along the normals parts them.
+            points = points + _APART * patch.normals
         return raised(patch, self._height(patch, points, None, strength, rng))
 
     def _height(self, patch: Patch, cells: Array, window: Array | None, strength: float, rng: Rng) -> Array:

@@ -17,8 +17,15 @@ from anosynth.seeding import SCHEME
 
 from .drive import inside
 from .execute import Place, execute, file_sha256, load
-from .manifest import manifests, read_lines
+from .manifest import division, manifest_name, manifests, read_lines
 from .plan import Job
+
+_NEEDED: dict[str, dict[str, type]] = {
+    "made": {"outputs": list, "source": dict, "category": str, "generator": dict, "seed": int, "variant": int},
+    "copied": {"outputs": list, "source": dict},
+    "skipped": {"reason": str, "source": dict},
+}
+"""What `verify` and `replay` read of the records of each status."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,8 @@ def verify(out: Path, root: Path | None = None) -> Iterator[Finding]:
             yield Finding(record["id"], "bad", problem)
             continue
         yield _labels_finding(place, record) if record["status"] == "made" else Finding(record["id"], "ok")
+    for name in _missing_shards(out):
+        yield Finding(name, "unchecked", "this shard is not here, or not finished")
 
 
 def replay(out: Path, only: str | None = None, root: Path | None = None) -> Iterator[Finding]:
@@ -72,9 +81,16 @@ def replay(out: Path, only: str | None = None, root: Path | None = None) -> Iter
         raise DataError(f"{out}: no made row `{only}` in the manifest")
 
 
+def _missing_shards(out: Path) -> list[str]:
+    here = {path.name for path in manifests(out)}
+    numbers = sorted({division(name) for name in here})
+    whole = [manifest_name((index, number)) for number in numbers for index in range(1, number + 1)]
+    return [name for name in whole if name not in here]
+
+
 def _rows(out: Path, root: Path | None) -> Iterator[tuple[Place, dict[str, Any]]]:
     for path in manifests(out):
-        lines = read_lines(path)
+        lines = read_lines(path, finished=True)
         header = next(lines, None)
         if header is None or header.get("kind") != "header":
             raise DataError(f"{path}: has no header line: not a manifest of anosynth")
@@ -87,18 +103,30 @@ def _rows(out: Path, root: Path | None) -> Iterator[tuple[Place, dict[str, Any]]
             for record in lines:
                 _check_record(out, record)
                 yield place, record
-        except (KeyError, TypeError) as error:
+        except AnosynthError:
+            raise
+        except KeyError as error:
             raise DataError(f"{path}: a record lacks {error}: not a manifest of this anosynth") from None
+        except (TypeError, ValueError, AttributeError) as error:
+            raise DataError(f"{path}: {error}: not a manifest of this anosynth") from None
 
 
 def _check_record(out: Path, record: dict[str, Any]) -> None:
-    paths = [output["path"] for output in record.get("outputs", [])]
+    needed = _NEEDED.get(record["status"])
+    if needed is None:
+        raise ValueError(f"a record has the status {record['status']!r}")
+    for key, kind in needed.items():
+        if not isinstance(record[key], kind):
+            raise TypeError(f"`{key}` of a record is no {kind.__name__}")
+    paths = [output["path"] for output in record.get("outputs", []) if output["sha256"]]
     for path in [*paths, record["id"]]:
         if not inside(out, out / path):
             raise DataError(f"{out}: the manifest names `{path}`, which lies outside")
     source = PurePosixPath(record["source"]["path"])
     if source.is_absolute() or ".." in source.parts:
         raise DataError(f"{out}: the manifest names the source `{source}`, which lies outside the root")
+    if record["status"] == "made" and not (record["source"]["sha256"] and record["mask"]["count"]):
+        raise ValueError("a made record without source or labels")
 
 
 def _job(record: dict[str, Any]) -> Job:
@@ -147,18 +175,24 @@ def _labels_finding(place: Place, record: dict[str, Any]) -> Finding:
         truth = place.layout.read_truth(place.out, record)
     except AnosynthError as error:
         return Finding(record["id"], "bad", str(error))
+    except KeyError as error:
+        return Finding(record["id"], "bad", f"the manifest names no file with the role {error}")
     if truth is None:
         return Finding(record["id"], "ok", "labels not compared: the format does not keep the order of points")
     if int(truth.mask.sum()) != record["mask"]["count"]:
         return Finding(
             record["id"], "bad", f"{int(truth.mask.sum())} labelled, the manifest says {record['mask']['count']}"
         )
+    if len(truth.removed) and not 0 <= truth.removed.min() <= truth.removed.max() < len(before):
+        return Finding(record["id"], "bad", f"lists removed points beyond the source's {len(before)}")
     keep = np.ones(len(before), dtype=np.bool_)
     keep[truth.removed] = False
     rows = np.flatnonzero(keep)
-    if len(truth.cloud) < len(rows) or truth.cloud.points.dtype != before.points.dtype:
+    if len(truth.cloud) < len(rows):
         return Finding(record["id"], "bad", f"{len(truth.cloud)} points: does not fit the source's {len(rows)}")
-    changed = changed_rows(before.points[rows], truth.cloud.points[: len(rows)])
+    # Text says nothing of its dtype; what was written with the source's one reads back the same in it.
+    after = truth.cloud.points[: len(rows)].astype(before.points.dtype)
+    changed = changed_rows(before.points[rows], after)
     shown = faith(changed, truth.mask[: len(rows)] & ~truth.still[: len(rows)])
     if shown.leak or shown.dead:
         return Finding(record["id"], "bad", f"labels: leak {shown.leak:.4f}, dead {shown.dead:.4f}; both must be 0")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import fcntl
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,7 +17,7 @@ from anosynth.report.clouds import anomaly_view
 
 from . import engines
 from .execute import Place, execute, file_sha256, make
-from .manifest import Manifest, manifests, read_lines
+from .manifest import Manifest, division, hold, is_manifest, manifest_name, read_lines, release
 from .plan import Job, Plan, Task
 
 _NAMED = 1000
@@ -67,8 +70,11 @@ def run(
     place = Place(plan.root, out, plan.layout, plan.seed, plan.unit, plan.sample)
     engine = engines.processes(workers) if workers > 1 else engines.serial
     summary = Summary()
-    manifest = Manifest(out, plan.shard, plan.header(out))
+    manifest = Manifest(out, plan.shard)
     try:
+        if overwrite:
+            _clear(out, plan.shard)
+        manifest.start(plan.header(out))
         tasks = _tasks(plan.jobs(), manifest.prior(), views)
         for record in engine(tasks, partial(carry_out, place=place)):
             summary.kept += bool(record.pop("kept", False))
@@ -89,10 +95,14 @@ def run(
 def carry_out(task: Task, place: Place) -> dict[str, Any]:
     """Return the earlier record of a task if all that it names is whole, else do the job."""
     prior = task.prior
-    if prior is not None and prior["status"] != "skipped" and _whole(prior, place):
+    if prior is not None and _whole(prior, place):
         view = {"view": anomaly_view(make(task.job, place))} if task.view else {}
         return {**prior, "kept": True, **view}
-    return execute(task.job, place, view=task.view)
+    record = execute(task.job, place, view=task.view)
+    if prior is not None:
+        # Its source has changed: what it no longer gives must not stay among the samples.
+        _remove(place.out, set(_outputs(prior)) - set(_outputs(record)))
+    return record
 
 
 def _tasks(jobs: Iterator[Job], prior: Iterator[dict[str, Any]], views: int) -> Iterator[Task]:
@@ -107,14 +117,21 @@ def _tasks(jobs: Iterator[Job], prior: Iterator[dict[str, Any]], views: int) -> 
 
 def _whole(record: dict[str, Any], place: Place) -> bool:
     try:
+        if record["status"] not in ("made", "copied"):
+            return False
         if file_sha256(place.root / record["source"]["path"]) != record["source"]["sha256"]:
             return False
-        return all(file_sha256(place.out / output["path"]) == output["sha256"] for output in record["outputs"])
-    except OSError:
+        return all(
+            inside(place.out, place.out / output["path"])
+            and file_sha256(place.out / output["path"]) == output["sha256"]
+            for output in record["outputs"]
+        )
+    except (OSError, KeyError, TypeError, ValueError):
         return False
 
 
 def _prepare(plan: Plan, out: Path, overwrite: bool) -> None:
+    next(plan.jobs(), None)  # what cannot be planned must not cost what is there
     root, target = plan.root.resolve(), out.resolve()
     if target == root or target in root.parents:
         raise WriteError(f"{out}: holds the input\nhint: choose a folder of its own for OUT")
@@ -125,10 +142,7 @@ def _prepare(plan: Plan, out: Path, overwrite: bool) -> None:
         raise WriteError(f"{out}: is not a folder") from None
     except OSError as error:
         raise WriteError(f"{out}: cannot be written to: {error.strerror}") from None
-    ours = [name for name in entries if name.lstrip(".").startswith("manifest")]
-    if overwrite:
-        _clear(out)
-    elif entries and not ours:
+    if entries and not overwrite and not any(map(is_manifest, entries)):
         raise WriteError(
             f"{out}: holds files that are not anosynth's ({sorted(entries)[0]}, ...)\n"
             "hint: choose an empty folder, or --overwrite to write among them"
@@ -136,22 +150,68 @@ def _prepare(plan: Plan, out: Path, overwrite: bool) -> None:
     sweep(out)
 
 
-def _clear(out: Path) -> None:
-    """Remove what earlier runs wrote here, by their manifests; other files stay."""
+def _clear(out: Path, shard: tuple[int, int]) -> None:
+    """Remove what earlier runs wrote here, by their manifests; other files stay, and those of this run's other shards.
+
+    Raises:
+        WriteError: another run is writing here, a manifest is not anosynth's, or a file cannot be removed.
+    """
+    own = manifest_name(shard)
+    folder = os.open(out, os.O_RDONLY)
     try:
-        found = manifests(out)
-    except DataError:
-        found = []
-    found += [path for end in ("part", "prior") for path in out.glob(f"manifest*.jsonl.{end}")]
-    for path in found:
-        for record in read_lines(path):
-            for output in record.get("outputs", []):
-                target = out / output["path"]
-                if inside(out, target):
-                    target.unlink(missing_ok=True)
-        path.unlink(missing_ok=True)
+        # Shards that start together take turns, so that none removes what the first of them has made already.
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        for path in sorted(out.glob("manifest*")):
+            held = path.with_name(path.name.removesuffix(".part").removesuffix(".prior"))
+            if not is_manifest(path.name) or (held.name != own and division(path.name) == shard[1]):
+                continue
+            guard = hold(held) if held.name != own else None
+            try:
+                _clear_one(out, path)
+            finally:
+                if guard is not None:
+                    release(held, guard)
+    except OSError as error:
+        if isinstance(error, WriteError):
+            raise
+        raise WriteError(f"{error.filename or out}: cannot be removed: {error.strerror}") from None
+    finally:
+        os.close(folder)
+
+
+def _clear_one(out: Path, manifest: Path) -> None:
+    number = 0
+    with suppress(DataError):  # what follows a damaged line is not known
+        for number, record in enumerate(read_lines(manifest), 1):
+            if number == 1 and record.get("kind") != "header":
+                raise WriteError(f"{manifest}: is not anosynth's\nhint: choose another OUT")
+            _remove(out, _outputs(record))
+    if division(manifest.name) == 1:
+        (out / "report.html").unlink(missing_ok=True)
+    manifest.unlink(missing_ok=True)
+
+
+def _outputs(record: Mapping[str, Any]) -> list[str]:
+    outputs = record.get("outputs", [])
+    found = [entry.get("path") for entry in outputs if isinstance(entry, dict)] if isinstance(outputs, list) else []
+    return [path for path in found if isinstance(path, str)]
+
+
+def _remove(out: Path, paths: Iterable[str]) -> None:
+    """Remove files that a manifest names, as far as they are inside OUT, and the folders that this leaves empty."""
+    for path in paths:
+        target = out / path
+        if not inside(out, target):
+            continue
+        target.unlink(missing_ok=True)
+        with suppress(OSError):
+            for folder in list(target.relative_to(out).parents)[:-1]:
+                (out / folder).rmdir()
 
 
 def inside(out: Path, path: Path) -> bool:
     """Tell whether a path that a manifest names stays within OUT."""
-    return out.resolve() in path.resolve().parents
+    try:
+        return out.resolve() in path.resolve().parents
+    except ValueError:
+        return False

@@ -92,9 +92,7 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     # numpy reads the thread counts when it is imported, which in a spawned child is before any initializer.
     before = {name: os.environ.get(name) for name in _ONE_THREAD}
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
-    pool = ProcessPoolExecutor(
-        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_leave_with_parent
-    )
+    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_leave_with_parent)
     try:
         try:
             for future in [pool.submit(os.getpid) for _ in range(workers)]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,8 @@ from anosynth.recipe import Recipe
 from anosynth.seeding import SCHEME, stream
 
 from .manifest import is_manifest
+
+_MESHES = (".stl", ".obj", ".off", ".glb")
 
 
 @dataclass(frozen=True)
@@ -94,9 +96,8 @@ class Plan:
                 if category not in known:
                     raise DataError(f"{self.root}: no category `{category}`: it holds {', '.join(sorted(known))}")
             found = [sample for sample in found if sample.category in self.categories]
-        written = {folder: _holds_output(self.root / folder) for folder in _folders(found)}
-        found = [sample for sample in found if not any(written[folder] for folder in _above(sample.path))]
-        return sorted(found, key=lambda sample: sample.path.as_posix())
+        inputs = set(unwritten(self.root, [sample.path for sample in found]))
+        return sorted((sample for sample in found if sample.path in inputs), key=lambda sample: sample.path.as_posix())
 
     @cached_property
     def sources(self) -> list[Source]:
@@ -124,6 +125,8 @@ class Plan:
             for variant in range(self.count):
                 generator = self.recipe.draw(stream(self.seed, "recipe", source.key, variant))
                 target = self.layout.target(source, generator.name, variant)
+                if self.sample and Path(target).suffix.lower() in _MESHES:
+                    target = Path(target).with_suffix(f"{Path(target).suffix}.ply").as_posix()
                 yield Job(target, "make", source, variant, generator.record())
 
     def _copies(self) -> Iterator[Job]:
@@ -170,13 +173,11 @@ class Plan:
         return f"\nhint: {self.layout.home}" if self.layout.home else ""
 
 
-def _above(path: Path) -> list[Path]:
-    return list(path.parents)[:-1]
+def unwritten(root: Path, paths: Sequence[Path]) -> list[Path]:
+    """Return the paths, relative to `root`, that lie in no folder below it that a run has written to.
 
-
-def _folders(samples: list[Labelled]) -> set[Path]:
-    return {folder for sample in samples for folder in _above(sample.path)}
-
-
-def _holds_output(folder: Path) -> bool:
-    return any(is_manifest(path.name) for path in folder.glob("manifest*"))
+    OUT may lie inside the folder of the inputs; what is in it must not be an input of the next run.
+    """
+    folders = {folder for path in paths for folder in list(path.parents)[:-1]}
+    written = {f for f in folders if any(is_manifest(found.name) for found in (root / f).glob("*manifest*"))}
+    return [path for path in paths if written.isdisjoint(path.parents)]
