@@ -21,4 +21,5 @@ bench:
 	$(BIN)/python benchmarks/noise_engine.py
 	$(BIN)/python benchmarks/orientation.py
 	$(BIN)/python benchmarks/labels.py
+	$(BIN)/python benchmarks/images.py
 	$(BIN)/python benchmarks/command.py

@@ -13,16 +13,19 @@ import numpy as np
 import pytest
 
 from anosynth.errors import NotMade
-from anosynth.generator import find, names
+from anosynth.generator import FAMILIES, find, names
+from anosynth.images import Image
+from anosynth.images._foreground import foreground
 from anosynth.pointclouds import PointCloud
 from anosynth.recipe import Vary
 from anosynth.seeding import stream
 from anosynth.toy.clouds import scan
 from anosynth.toy.depth import depth_map
+from anosynth.toy.images import toy_image
 from anosynth.toy.meshes import bracket, gear
 
 GOLDEN = Path(__file__).parent / "golden.json"
-ALL = names("pointclouds")
+ALL = {family: names(family) for family in FAMILIES}
 
 
 def parts() -> dict[str, PointCloud]:
@@ -35,33 +38,50 @@ def parts() -> dict[str, PointCloud]:
     }
 
 
-def digest(name: str, part: str, cloud: PointCloud) -> str:
+def photos() -> dict[str, Image]:
+    washer = toy_image("washer", 1, size=128)[0]
+    deep = toy_image("fabric", 2, size=96)[0][:80, :, 1].astype(np.uint16) * np.uint16(257)
+    return {"photo": Image(washer, foreground(washer)), "deep": Image(deep)}
+
+
+def samples() -> dict[str, tuple[str, object]]:
+    found = {name: ("pointclouds", cloud) for name, cloud in parts().items()}
+    return {**found, **{name: ("images", image) for name, image in photos().items()}}
+
+
+def digest(family: str, name: str, part: str, sample: object) -> str:
     rng = stream(0, name, part)
     try:
-        anomaly = Vary(find("pointclouds", name)).draw(rng.child("values"))(cloud, rng)
+        anomaly = Vary(find(family, name)).draw(rng.child("values"))(sample, rng)
     except NotMade:
         return "not made"
     total = hashlib.sha256()
-    arrays = [anomaly.sample.points, anomaly.mask, anomaly.effect, anomaly.instances, anomaly.removed]
-    for array in [*arrays, anomaly.sample.normals, anomaly.sample.faces]:
+    made = anomaly.sample
+    own = [made.pixels] if family == "images" else [made.points, made.normals, made.faces, anomaly.removed]
+    for array in [*own, anomaly.mask, anomaly.effect, anomaly.instances]:
         if array is not None:
             total.update(f"{array.dtype.str}{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
-    return f"{find('pointclouds', name).version}:{total.hexdigest()[:32]}"
+    return f"{find(family, name).version}:{total.hexdigest()[:32]}"
 
 
-@pytest.mark.parametrize("part", ["scan", "wide", "mesh", "map"])
+def digests(part: str, family: str, sample: object) -> dict[str, str]:
+    return {f"{family}/{name}/{part}": digest(family, name, part, sample) for name in ALL[family]}
+
+
+@pytest.mark.parametrize("part", ["scan", "wide", "mesh", "map", "photo", "deep"])
 def test_bytes_are_the_pinned_ones(part):
-    cloud = parts()[part]
+    made = digests(part, *samples()[part])
     golden = json.loads(GOLDEN.read_text())
-    made = {name: digest(name, part, cloud) for name in ALL}
-    assert made == {name: golden[f"{name}/{part}"] for name in ALL}
+    assert made == {key: golden[key] for key in made}
 
 
 def test_nothing_is_pinned_that_is_not_there():
-    assert {key.split("/")[0] for key in json.loads(GOLDEN.read_text())} == set(ALL)
+    pinned = {tuple(key.split("/")[:2]) for key in json.loads(GOLDEN.read_text())}
+    assert pinned == {(family, name) for family in ALL for name in ALL[family]}
 
 
 if __name__ == "__main__":
-    clouds = parts()
-    found = {f"{name}/{part}": digest(name, part, cloud) for name in ALL for part, cloud in clouds.items()}
+    found = {}
+    for part, (family, sample) in samples().items():
+        found.update(digests(part, family, sample))
     GOLDEN.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")

@@ -44,7 +44,7 @@ CALLS = {
     "range backwards": lambda p: Vary(Dent, strength="2:1"),
     "choice with a hole": lambda p: parse_value("x", "a||b"),
     "unknown generator": lambda p: find("pointclouds", "dnet"),
-    "unknown family": lambda p: find("images", "dent"),
+    "unknown family": lambda p: find("sounds", "dent"),
     "unknown recipe": lambda p: Recipe.read("machned"),
     "no recipe": lambda p: Recipe.from_record({}),
     "no parts": lambda p: Recipe([]),

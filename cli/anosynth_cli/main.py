@@ -9,6 +9,7 @@ from typing import Any
 
 COMMANDS = {
     "pointcloud": "Make labelled anomalies on point clouds, meshes and depth maps",
+    "images": "Make labelled anomalies on photos",
     "list": "List the generators",
     "show": "Show a generator: its formula, source, parameters and bounds",
     "schema": "Print the JSON Schema of a generator's parameters",

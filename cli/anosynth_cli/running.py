@@ -54,7 +54,7 @@ def dataset_root(layout: Layout, root: Path | None) -> Path:
         DataError: it is not there; the message says where it comes from and how to make a stand-in.
     """
     base = os.environ.get(ROOTS)
-    place = root or (Path(base) if base else Path("datasets")) / layout.name
+    place = root or (Path(base) if base else Path("datasets")) / (layout.folder or layout.name)
     if not place.is_dir():
         raise DataError(
             f"{place}: no data set here\n"
@@ -99,6 +99,8 @@ def carry_out(
     say: Callable[[dict[str, Any]], str] = lambda record: "",
 ) -> None:
     """Run a plan with a progress bar, write the report, print the outcome and exit with its code."""
+    if on_error not in ("skip", "stop"):
+        raise ParameterError(f"--on-error: {on_error}: must be skip or stop")
     total = sum(1 for _ in plan.jobs())
     first: list[str] = []
 

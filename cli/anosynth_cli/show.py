@@ -41,7 +41,8 @@ def _run(
         sys.stdout.write(
             f"  --{field_name.replace('_', '-')} {form(field.annotation)}\n      {describe(cls, field_name)}\n"
         )
-    sys.stdout.write(f"\nExample: anosynth pointcloud --generator {cls.name} in.ply out/\n")
+    line = {"pointclouds": "pointcloud --generator {} in.ply out/", "images": "images --generator {} good/ out/"}
+    sys.stdout.write(f"\nExample: anosynth {line[cls.family].format(cls.name)}\n")
 
 
 def family_of(name: str) -> str:

@@ -22,7 +22,7 @@ from anosynth.errors import DataError, Impossible, NotMade, ParameterError, Unkn
 from anosynth.params import check_bounds, shown
 from anosynth.seeding import Rng, RngLike, as_rng
 
-FAMILIES: Mapping[str, str] = {"pointclouds": "anosynth.pointclouds"}
+FAMILIES: Mapping[str, str] = {"pointclouds": "anosynth.pointclouds", "images": "anosynth.images"}
 """The families and the packages in which their generators live, one module each."""
 
 ENTRY_POINTS = "anosynth.generators"

@@ -310,15 +310,15 @@ def test_levels_begin_where_they_are_said_to(peak, name):
 def test_truth_comes_back(write, name, remove):
     made = write(name, at=2, variant=1, remove=remove)
     truth = made.truth()
-    assert truth.cloud.points.dtype == made.before.points.dtype
-    assert np.array_equal(truth.cloud.points, made.anomaly.sample.points)
+    assert truth.sample.points.dtype == made.before.points.dtype
+    assert np.array_equal(truth.sample.points, made.anomaly.sample.points)
     assert np.array_equal(truth.mask, made.anomaly.mask)
     assert np.array_equal(truth.removed, made.anomaly.removed)
     assert len(truth.removed) == (3 if remove and name != "mvtec3d" else 0)
     assert np.flatnonzero(truth.still).size == 1
     assert np.array_equal(truth.still, truth.mask & (made.anomaly.effect == 0) & made.anomaly.sample.valid)
     keep = np.setdiff1d(np.arange(len(made.before)), truth.removed)
-    moved = changed_rows(made.before.points[keep], truth.cloud.points)
+    moved = changed_rows(made.before.points[keep], truth.sample.points)
     assert np.array_equal(moved, truth.mask & ~truth.still)
 
 

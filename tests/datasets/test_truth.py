@@ -34,7 +34,7 @@ def test_round_trip(plain, name):
     expected = [f"some/{stem}_004.{suffix}", *([f"some/{stem}_004.{suffix}.labels.txt"] if beside else [])]
     assert [output["path"] for output in record["outputs"]] == [*expected, f"some/{stem}_004.{suffix}.removed.txt"]
     truth = read_sample(out, record)
-    assert np.array_equal(truth.cloud.points.astype(np.float32), anomaly.sample.points)
+    assert np.array_equal(truth.sample.points.astype(np.float32), anomaly.sample.points)
     assert np.array_equal(truth.mask, anomaly.mask)
     assert np.array_equal(truth.removed, anomaly.removed)
     assert np.array_equal(truth.still, anomaly.mask & (anomaly.effect == 0))

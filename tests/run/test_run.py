@@ -21,7 +21,7 @@ from anosynth.errors import AnosynthError, DataError, ParameterError, WriteError
 from anosynth.io.clouds import read_cloud, write_cloud
 from anosynth.pointclouds import Bulge, Dent, PerlinSurface, PointCloud
 from anosynth.recipe import Recipe, Vary
-from anosynth.run import Plan, engines, replay, run, verify
+from anosynth.run import Plan, engines, of_clouds, replay, run, verify
 from anosynth.run import execute as execute_module
 from anosynth.run.engines import processes, serial
 from anosynth.run.execute import file_sha256
@@ -742,10 +742,11 @@ def test_a_fifo_for_a_file(made):
     expect_bad(made, "p1_000.ply", "not a regular file")
 
 
-def test_a_label_too_many(made):
+@pytest.mark.parametrize("height", [0, 1])
+def test_a_label_too_many(made, height):
     def forge(points, fields):
-        fields["label"][np.flatnonzero(fields["label"] == 0)[0]] = 1
-        fields["height"][np.flatnonzero(fields["height"] == 0)[0]] = 1
+        row = np.flatnonzero(fields["label"] == 0)[0]
+        fields["label"][row], fields["height"][row] = 1, height
 
     with_cloud(made, 1, forge)
     expect_bad(made, "p1_000.ply", "dead 0.")
@@ -979,14 +980,14 @@ def test_a_failing_write_stops_the_run_and_leaves_no_half_file(few, tmp_path, mo
 
 @pytest.mark.parametrize("error", [MemoryError(), ZeroDivisionError("x"), OSError(5, "Input/output error")])
 def test_one_samples_misfortune_is_not_the_others(few, tmp_path, monkeypatch, error):
-    right = execute_module.read_cloud
+    right = of_clouds.read_cloud
 
     def failing(path, **options):
         if path.name == "p2.ply":
             raise error
         return right(path, **options)
 
-    monkeypatch.setattr(execute_module, "read_cloud", failing)
+    monkeypatch.setattr(of_clouds, "read_cloud", failing)
     summary = run(make(few), tmp_path / "out")
     assert (summary.made, summary.skipped) == (4, 1)
     assert summary.problems[0].startswith("p2.ply: ")

@@ -24,7 +24,7 @@ def content(folder):
 
 
 def test_every_kind_has_a_line():
-    assert set(KINDS) == set(MAKERS) == {*PARTS, "depth-map", "parts", *LAYOUTS}
+    assert set(KINDS) == set(MAKERS) == {*PARTS, "depth-map", "parts", "mvtec", *LAYOUTS}
     assert all(text and "\n" not in text for text in KINDS.values())
 
 

@@ -19,6 +19,7 @@ class FolderLayout(Layout):
     """Every readable file is a normal sample; `sub/in.ply` becomes `sub/in_000.ply`, `sub/in_001.ply`, ..."""
 
     name: ClassVar[str] = "folder"
+    suffixes: ClassVar[frozenset[str]] = SUFFIXES
     holds_out: ClassVar[bool] = False
 
     def samples(self, root: Path) -> Iterator[Labelled]:

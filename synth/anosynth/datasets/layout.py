@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from anosynth.errors import DataError, UnknownGenerator, did_you_mean
 from anosynth.generator import Anomaly
-from anosynth.pointclouds import PointCloud
 from anosynth.seeding import normalise_key, stream
 
-_SHARED = {"layout", "folder", "truth"}
+_SHARED = {"layout", "truth"}
+_PLAIN = {"folder", "photos"}
 
 
 @dataclass(frozen=True)
@@ -69,19 +69,30 @@ class Output:
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """A sample read back: the cloud, its (N,) bool mask, the rows labelled without having moved (`still`: the rim of a
-    hole), and the rows of the source that are gone."""
+    """A sample read back, with its labels.
 
-    cloud: PointCloud
+    Attributes:
+        sample: the PointCloud or Image.
+        mask: bool, one for each point or pixel.
+        still: bool, those labelled without having moved (the rim of a hole); None where there are none.
+        removed: rows of the source that are gone; None where there are none.
+    """
+
+    sample: Any
     mask: NDArray[np.bool_]
-    still: NDArray[np.bool_]
-    removed: NDArray[np.int64]
+    still: NDArray[np.bool_] | None = None
+    removed: NDArray[np.int64] | None = None
 
 
 class Layout:
     """Base of layouts; instances hold nothing."""
 
     name: ClassVar[str] = ""
+    family: ClassVar[str] = "pointclouds"
+    folder: ClassVar[str] = ""
+    """The usual name of the data set's folder; the layout's name if empty."""
+    suffixes: ClassVar[frozenset[str]] = frozenset()
+    """Of plain files: the suffixes that are read."""
     home: ClassVar[str] = ""
     """Where the real data set comes from and under which licence, for the message when there is none."""
     holds_out: ClassVar[bool] = True
@@ -139,16 +150,17 @@ def layout_names() -> list[str]:
     """Return the names of the data-set layouts, sorted, without importing any."""
     package = importlib.import_module("anosynth.datasets")
     modules = (module.name for module in pkgutil.iter_modules(package.__path__))
-    return sorted(name.replace("_", "-") for name in modules if name not in _SHARED and not name.startswith("_"))
+    other = _SHARED | _PLAIN
+    return sorted(name.replace("_", "-") for name in modules if name not in other and not name.startswith("_"))
 
 
 def find_layout(name: str) -> Layout:
-    """Return the layout of that name ("folder" for plain files).
+    """Return the layout of that name ("folder" for plain files of clouds, "photos" for plain files of images).
 
     Raises:
         UnknownGenerator: there is none.
     """
-    if name != "folder" and name not in layout_names():
+    if name not in _PLAIN and name not in layout_names():
         raise UnknownGenerator(f"no data-set layout `{name}`{did_you_mean(name, layout_names())}")
     module = importlib.import_module(f"anosynth.datasets.{name.replace('-', '_')}")
     for value in vars(module).values():

@@ -96,11 +96,11 @@ class MulSen(Layout):
 
         paths = paths_of(out, record)
         soup, truth = read_cloud(paths["sample"]), labelled_within(paths["details"], paths)
-        everything = np.ones(len(truth.cloud), dtype=np.bool_)
-        if not np.array_equal(_distinct(soup.points), _distinct(_in_stl(truth.cloud, everything))):
+        everything = np.ones(len(truth.sample), dtype=np.bool_)
+        if not np.array_equal(_distinct(soup.points), _distinct(_in_stl(truth.sample, everything))):
             raise DataError(f"{paths['sample']}: its vertices are not those of {paths['details'].name}")
         listed = read_table(paths["labels"], 3, ",").astype(np.float32)
-        if not np.array_equal(_distinct(listed), _distinct(_in_stl(truth.cloud, truth.mask))):
+        if not np.array_equal(_distinct(listed), _distinct(_in_stl(truth.sample, truth.mask))):
             raise DataError(f"{paths['labels']}: lists other points than {paths['details'].name} labels")
         return truth
 

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anosynth.pointclouds._cells import Array, Floats, Ints, dot, eigen
-from anosynth.pointclouds._normals import angle, unit
+from anosynth.pointclouds._normals import unit
+from anosynth.steady import arctan2
 
 if TYPE_CHECKING:
     from anosynth.pointclouds._cloud import PointCloud
@@ -232,7 +233,7 @@ def _crossing(
     near = np.asarray(sheets.tree.query(start + at[:, None] * way, k=wanted)[1])
     around = sheets.points[near] - start[:, None]
     ahead = dot(around, way[:, None])
-    use = ahead > np.maximum(0.5 * at, sheets.spacing)[:, None]
+    use = ahead > sheets.spacing
     if facing is not None and sheets.normals is not None:
         other = sheets.normals[near]
         use &= (dot(other, facing[:, None]) < _OPPOSITE) | (other == 0).all(axis=2)
@@ -279,7 +280,7 @@ def _ringed(
     count = np.maximum(inside.sum(axis=1), 1)
     across = unit(np.cross(way, np.eye(3)[np.abs(way).argmin(axis=1)]))
     x, y = dot(beside, across[:, None]), dot(beside, np.cross(way, across)[:, None])
-    turn = angle(x, y)
+    turn = arctan2(y, x)
     turn = np.sort(np.where(inside, turn, turn[first][:, None]), axis=1)
     widest = np.maximum(np.diff(turn, axis=1).max(axis=1), turn[:, 0] + 2.0 * np.pi - turn[:, -1])
     # A ray within the noise of a wall that it runs along has points on both sides too, but in a narrow strip.

@@ -21,6 +21,7 @@ from anosynth.pointclouds._cells import (
     neighbour_planes,
     principal,
 )
+from anosynth.steady import arctan2
 
 _NEIGHBOURS = 16
 _BENT = 0.1
@@ -40,21 +41,6 @@ def unit(vectors: Floats) -> Floats:
     return scaled
 
 
-def angle(x: Floats, y: Floats) -> Floats:
-    """Return the angle of the points (x, y) to the x axis, in (-pi, pi], 0 at the origin; error below 1e-8.
-
-    np.arctan2 differs in its last bit between CPUs, square roots do not: three halvings of the angle, then the series.
-    """
-    below = np.sqrt(x * x + y * y)
-    turned = np.where(x >= 0, below + x, below - x)
-    half = np.where(turned > 0, y / np.where(turned > 0, turned, 1.0), 0.0)
-    for _ in range(2):
-        half = half / (1.0 + np.sqrt(1.0 + half * half))
-    square = half * half
-    small = half * (1.0 - square * (1 / 3 - square * (1 / 5 - square * (1 / 7 - square * (1 / 9 - square / 11)))))
-    return np.where(x >= 0, 8.0 * small, np.where(y >= 0, np.pi, -np.pi) - 8.0 * small)
-
-
 def mesh_normals(points: Array, faces: Ints, rows: Ints) -> Floats:
     """Return the normals (K, 3) of the vertices `rows` (K,) by the winding of the faces around them.
 
@@ -70,7 +56,7 @@ def mesh_normals(points: Array, faces: Ints, rows: Ints) -> Floats:
         a, b = corner[(i + 1) % 3] - corner[i], corner[(i + 2) % 3] - corner[i]
         cross = np.cross(a, b)
         length = np.sqrt((cross * cross).sum(axis=1))
-        weight = angle(dot(a, b), length) / np.where(length > 0, length, 1.0)
+        weight = arctan2(length, dot(a, b)) / np.where(length > 0, length, 1.0)
         group = member[touched[:, i]] + 1
         for axis in range(3):
             total[axis] += np.bincount(group, np.where(length > 0, cross[:, axis] * weight, 0.0), total.shape[1])

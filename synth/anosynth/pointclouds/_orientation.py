@@ -23,7 +23,6 @@ _FLAT = 0.1
 _REACH = 3.0
 _SURE = 0.25
 _MIXED_COST = 2.0
-_STRONG = 0.25
 _BLUR = 0.3
 DIRECTIONS: Floats = np.array([d for d in itertools.product((-1.0, 0.0, 1.0), repeat=3) if any(d)])
 DIRECTIONS /= np.sqrt((DIRECTIONS * DIRECTIONS).sum(axis=1, keepdims=True))
@@ -89,7 +88,8 @@ def orient(columns: Floats, patch: float) -> Orientation:
     links = np.bincount(first, minlength=len(pieces.place)) + np.bincount(second, minlength=len(pieces.place))
     known = np.bincount(first, np.abs(agree), len(links)) + np.bincount(second, np.abs(agree), len(links))
     pieces = replace(pieces, flatness=pieces.flatness + 0.5 * (1.0 - known / np.maximum(links, 1)))
-    label, sign = _spread(pieces, first, second, agree)
+    cost = 1.0 - np.abs(agree) + _MIXED_COST * (pieces.flatness[first] + pieces.flatness[second])
+    label, sign = _propagate(len(pieces.place), first, second, agree, cost)
     label, sign = _join(pieces, label, sign, tree)
     sign = _turned(pieces, label, sign)
     return Orientation(replace(pieces, normal=pieces.normal * sign[:, None]), label, tree, blur)
@@ -105,34 +105,6 @@ def agreement(n: Floats, m: Floats, way: Floats, blur: float = 0.0) -> Floats:
     across = dot(n, way) * dot(m, way) / np.where(square > 0, square, 1.0)
     askew = (np.abs(parallel) > 0.9) & (np.abs(across) > 0.06) & (np.abs(across) < 0.8)
     return np.where(askew, 0.0, parallel - 2.0 * across)
-
-
-def _spread(pieces: Pieces, first: Ints, second: Ints, agree: Floats) -> tuple[Ints, Floats]:
-    """Return component (Q,) and sign (Q,) of each piece, from the links between them and how well these agree.
-
-    Strong links come one by one. What they leave apart, such as the two faces at an edge, is then joined by the sum of
-    all the links between, the most certain first: a single one may be wrong.
-    """
-    rough = pieces.flatness[first] + pieces.flatness[second]
-    cost = 1.0 - np.abs(agree) + _MIXED_COST * rough
-    strong = cost < _STRONG
-    label, sign = _propagate(len(pieces.place), first[strong], second[strong], agree[strong], cost[strong])
-    vote = agree * np.abs(agree) / (1.0 + 20.0 * rough)
-    while True:
-        across = np.flatnonzero(label[first] != label[second])
-        if len(across) == 0:
-            return label, sign
-        first, second, vote = first[across], second[across], vote[across]
-        count = int(label.max()) + 1
-        a, b = label[first], label[second]
-        pair, of_link = np.unique(np.minimum(a, b) * count + np.maximum(a, b), return_inverse=True)
-        total = np.bincount(of_link.reshape(-1), vote * sign[first] * sign[second], len(pair)).astype(np.float64)
-        # Each component takes its most certain neighbour, then all sums are taken anew.
-        a, b, order = pair // count, pair % count, np.argsort(-np.abs(total), kind="stable")
-        both = np.stack([a[order], b[order]], axis=1).ravel()
-        best = np.unique(np.repeat(order, 2)[np.unique(both, return_index=True)[1]])
-        merged, turn = _propagate(count, a[best], b[best], total[best], -np.abs(total[best]))
-        label, sign = merged[label], sign * turn[label]
 
 
 def _links(pieces: Pieces, tree: Any) -> tuple[Ints, Ints]:

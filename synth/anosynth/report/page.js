@@ -28,7 +28,7 @@ const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim().sp
 
 /* One painter for each kind of view; another family of samples adds its own here. A painter is made with its element
    and a function that asks for a redraw, and has load(data), draw(fine) -> drawn, show({mode}), modes. */
-const PAINTERS = new Map([["cloud", cloud]]);
+const PAINTERS = new Map([["cloud", cloud], ["image", image]]);
 
 const views = [];
 let asked = 0;

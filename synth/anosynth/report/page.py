@@ -29,7 +29,8 @@ from anosynth.report._text import (
 TABLE_ROWS = 5000
 """The most rows the page's table has; a browser cannot bear a million."""
 
-_SCRIPTS = ("surfels.js", "cloud.js", "page.js")  # one scope; a kind of view is one file and a line in page.js
+# One scope; a kind of view is one file and a line in page.js.
+_SCRIPTS = ("surfels.js", "cloud.js", "image.js", "page.js")
 _STATUSES = ("made", "copied", "skipped")
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 

@@ -13,10 +13,9 @@ from typing import Any
 
 from anosynth.errors import DataError, WriteError
 from anosynth.io.atomic import sweep
-from anosynth.report.clouds import anomaly_view
 
 from . import engines
-from .execute import Place, execute, file_sha256, make
+from .execute import Place, execute, family_of, file_sha256, make
 from .manifest import Manifest, division, hold, is_manifest, manifest_name, read_lines, release
 from .plan import Job, Plan, Task
 
@@ -67,7 +66,7 @@ def run(
         DataError: OUT holds a data set of other settings; or a sample failed under `on_error="stop"`.
     """
     _prepare(plan, out, overwrite)
-    place = Place(plan.root, out, plan.layout, plan.seed, plan.unit, plan.sample)
+    place = Place(plan.root, out, plan.layout, plan.seed, plan.unit, plan.sample, plan.foreground, plan.roi)
     engine = engines.processes(workers) if workers > 1 else engines.serial
     summary = Summary()
     manifest = Manifest(out, plan.shard)
@@ -85,6 +84,8 @@ def run(
             progress(record)
             if record["status"] == "skipped" and on_error == "stop":
                 raise DataError(f"{record['reason']}\nhint: --on-error skip goes on without it")
+        # A worker that was killed leaves the file that it was writing.
+        sweep(out)
         plan.layout.finish(out)
         manifest.finish()
     finally:
@@ -96,7 +97,7 @@ def carry_out(task: Task, place: Place) -> dict[str, Any]:
     """Return the earlier record of a task if all that it names is whole, else do the job."""
     prior = task.prior
     if prior is not None and _whole(prior, place):
-        view = {"view": anomaly_view(make(task.job, place))} if task.view else {}
+        view = {"view": family_of(place.layout).view(make(task.job, place))} if task.view else {}
         return {**prior, "kept": True, **view}
     record = execute(task.job, place, view=task.view)
     if prior is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import importlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,6 @@ from anosynth.datasets.truth import placed
 from anosynth.errors import AnosynthError, DataError, WriteError
 from anosynth.generator import Anomaly, from_record
 from anosynth.io.atomic import atomic_write
-from anosynth.io.clouds import read_cloud
-from anosynth.pointclouds import PointCloud
-from anosynth.report.clouds import anomaly_view
 from anosynth.seeding import stream
 
 from .plan import Job
@@ -35,6 +33,8 @@ class Place:
     seed: int
     unit: str | None = None
     sample: int = 0
+    foreground: str = "auto"
+    roi: str = ""
 
 
 def execute(job: Job, place: Place, *, view: bool = False) -> dict[str, Any]:
@@ -60,14 +60,14 @@ def execute(job: Job, place: Place, *, view: bool = False) -> dict[str, Any]:
 def make(job: Job, place: Place) -> Anomaly:
     """Return the anomaly of a "make" job, a pure function of the job, the seed and the source file."""
     generator = from_record(job.generator)
-    cloud = load(place.root / job.source.path, place, job)
-    return generator(cloud, stream(place.seed, generator.name, job.source.key, job.variant))
+    sample = load(place.root / job.source.path, place, job)
+    return generator(sample, stream(place.seed, generator.name, job.source.key, job.variant))
 
 
 def _made(job: Job, place: Place, view: bool) -> dict[str, Any]:
     source = place.root / job.source.path
     digest = _digest_of_source(source)
-    anomaly = make(job, place)
+    anomaly, family = make(job, place), family_of(place.layout)
     outputs = place.layout.write(place.root, place.out, job.source, job.id, anomaly)
     record = {
         "id": job.id,
@@ -82,11 +82,11 @@ def _made(job: Job, place: Place, view: bool) -> dict[str, Any]:
         "stream": f"{stream(place.seed, job.generator['generator'], job.source.key, job.variant).key:032x}",
         "outputs": [_output(place.out, output) for output in outputs],
         "mask": {"count": int(anomaly.mask.sum()), "area": anomaly.stats["area"]},
-        "effect": _effect(anomaly),
-        "instances": _instances(anomaly),
+        "effect": _effect(anomaly, family.unit(anomaly)),
+        "instances": _instances(anomaly, family),
         "stats": {key: value for key, value in anomaly.stats.items() if key != "area"},
     }
-    return {**record, "view": anomaly_view(anomaly)} if view else record
+    return {**record, "view": family.view(anomaly)} if view else record
 
 
 def _copied(job: Job, place: Place) -> dict[str, Any]:
@@ -117,21 +117,20 @@ def _skipped(job: Job, place: Place, reason: str) -> dict[str, Any]:
 _last: dict[str, Any] = {}
 
 
-def load(path: Path, place: Place, job: Job) -> PointCloud:
+def load(path: Path, place: Place, job: Job) -> Any:
     """Read a source, or return the one just read: variants of a source follow one another."""
-    # What is sampled from a mesh depends on the seed and the key too.
-    sampling = (place.sample, place.seed, job.source.key) if place.sample else ()
-    key = (str(path), place.unit, sampling, _version(path))
+    family = family_of(place.layout)
+    key = (str(path), place.layout.family, family.reading(place, job.source.key), _version(path))
     if _last.get("key") != key:
         _last.clear()
-        cloud = read_cloud(path, unit=place.unit)
-        if place.sample and cloud.faces is not None:
-            from anosynth.pointclouds._refine import sample
+        sample = family.read(path, place, job.source.key)
+        _last.update(key=key, sample=sample)
+    return _last["sample"]
 
-            cloud = sample(cloud, place.sample, stream(place.seed, "sample", job.source.key))
-        _last.update(key=key, cloud=cloud)
-    loaded: PointCloud = _last["cloud"]
-    return loaded
+
+def family_of(layout: Layout) -> Any:
+    """Return the module that knows the samples of a layout's family."""
+    return importlib.import_module({"pointclouds": ".of_clouds", "images": ".of_images"}[layout.family], __package__)
 
 
 def _digest_of_source(path: Path) -> str:
@@ -176,21 +175,16 @@ def _output(out: Path, output: Output) -> dict[str, str]:
     return {**entry, "data_sha256": output.data_sha256} if output.data_sha256 else entry
 
 
-def _effect(anomaly: Anomaly) -> dict[str, Any]:
+def _effect(anomaly: Anomaly, unit: str | None) -> dict[str, Any]:
     values = anomaly.effect[anomaly.mask].astype(np.float64)
-    return {
-        "min": float(values.min()),
-        "max": float(values.max()),
-        "mean_abs": float(np.abs(values).mean()),
-        "unit": anomaly.sample.unit,
-    }
+    least, most, mean = float(values.min()), float(values.max()), float(np.abs(values).mean())
+    return {"min": least, "max": most, "mean_abs": mean, "unit": unit}
 
 
-def _instances(anomaly: Anomaly) -> list[dict[str, Any]]:
+def _instances(anomaly: Anomaly, family: Any) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for number in range(1, int(anomaly.instances.max()) + 1):
-        rows = np.flatnonzero(anomaly.instances == number)
-        points = anomaly.sample.points[rows].astype(np.float64)
-        box = [points.min(axis=0).tolist(), points.max(axis=0).tolist()] if len(rows) else []
-        found.append({"id": number, "type": anomaly.generator.name, "count": len(rows), "box": box})
+        inside = anomaly.instances == number
+        box = family.box(anomaly, inside) if inside.any() else []
+        found.append({"id": number, "type": anomaly.generator.name, "count": int(inside.sum()), "box": box})
     return found

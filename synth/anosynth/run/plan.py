@@ -60,6 +60,8 @@ class Plan:
         count: anomalous samples per source.
         unit: unit of the coordinates, for files that do not say it.
         sample: number of points to sample from a mesh, 0 to keep it a mesh.
+        foreground: of photos, "auto" to keep defects on the part, "none" for anywhere.
+        roi: path of an image whose non-black pixels are where defects may lie, "" for none.
         held_out: share of each category's normal samples that anomalies are made of and that training loses.
         categories: of a data set; empty for all.
         shard: (i, n), 1 <= i <= n: this run makes every n-th job.
@@ -72,6 +74,8 @@ class Plan:
     count: int = 1
     unit: str | None = None
     sample: int = 0
+    foreground: str = "auto"
+    roi: str = ""
     held_out: float = 0.2
     categories: tuple[str, ...] = ()
     only: tuple[Path, ...] = ()
@@ -153,6 +157,7 @@ class Plan:
             "recipe": self.recipe.record(),
             "unit": self.unit,
             "sample": self.sample,
+            **({"foreground": self.foreground, "roi": self.roi} if self.layout.family == "images" else {}),
             "held_out": self.held_out if self.layout.holds_out else None,
             "categories": list(self.categories),
             "shard": list(self.shard),

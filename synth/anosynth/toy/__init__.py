@@ -33,7 +33,7 @@ def make_toy(kind: str, out: str | Path, *, seed: int = 0, count: int = 4, point
         out: the folder.
         seed: 0 is a seed like any other.
         count: samples of each kind, >= 1.
-        points: points of each scan, >= 1; depth maps have their own grid.
+        points: points of each scan, >= 1; depth maps and photos have their own grid.
 
     Raises:
         UnknownGenerator: there is no such kind.
@@ -106,6 +106,12 @@ def _layout(name: str) -> Maker:
     return make
 
 
+def _mvtec(folder: Path, seed: int, count: int, points: int) -> list[Path]:
+    from anosynth.toy.images import make_mvtec
+
+    return make_mvtec(folder, seed=seed, count=count)
+
+
 _PARTS = {
     "plate": "flange plate with four bores and a centre bore, 100 x 60 x 8 mm",
     "shaft": "turned shaft with steps, groove and chamfers, 120 mm long",
@@ -128,6 +134,7 @@ MAKERS: dict[str, tuple[str, Maker]] = {
     "depth-map": ("organised XYZ map with its picture: a cookie on a table, in metres", _depth),
     "parts": ("all of the parts: " + ", ".join(_PARTS), _parts),
     **{name: (text, _layout(name)) for name, text in _LAYOUTS.items()},
+    "mvtec": ("data set in the layout of MVTec AD: photos of washers, fabric and tablets", _mvtec),
 }
 """Every kind by name: a line about it, and what makes it."""
 

@@ -1,0 +1,81 @@
+"""`anosynth images`: defective copies of photos with exact masks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import typer
+
+from anosynth.errors import ParameterError
+
+from . import making, running
+
+EXAMPLE = "anosynth images good/ anomalous/"
+
+_MIX = "photo-defects"
+_HELP = """Make labelled anomalies on photos.
+
+PATHS are the inputs (files, folders or patterns) and, last, the folder OUT to write to. With --dataset, PATHS is OUT
+alone (default: ./anosynth-out/DATASET). Without --generator and --recipe, the named recipe photo-defects mixes many
+kinds of defects.
+
+Values: 0.02, a range 0.005:0.03 or 0.005:0.03:log, a choice a|b. Lengths are fractions of the photo's shorter side,
+strengths of full scale.
+"""
+
+
+def command(arguments: Sequence[str]) -> Callable[..., None]:
+    """Return the command; its options are those of the generator that the line names, if it names one."""
+    _run.__doc__ = _HELP
+    return making.with_generator(_run, "images", None, arguments)
+
+
+def _run(
+    paths: making.Paths = [],  # noqa: B006 - typer's form
+    *,
+    values: dict[str, str],
+    generator: making.GeneratorName = None,
+    recipe: making.RecipeName = None,
+    dataset: making.Dataset = None,
+    root: making.Root = None,
+    category: making.Category = [],  # noqa: B006
+    held_out: making.HeldOut = 0.2,
+    count: making.Count = 1,
+    foreground: Annotated[
+        str, typer.Option(help="auto: keep defects on the part where there is a background; none: anywhere.")
+    ] = "auto",
+    roi: Annotated[str, typer.Option(help="Image whose non-black pixels are where defects may lie.")] = "",
+    seed: making.Seed = "0",
+    workers: making.Workers = 1,
+    shard: making.Shard = "1/1",
+    dry_run: making.DryRun = False,
+    overwrite: making.Overwrite = False,
+    report: making.Report = True,
+    on_error: making.OnError = "skip",
+    json: making.Json = False,
+) -> None:
+    if foreground not in ("auto", "none"):
+        raise ParameterError(f"--foreground: {foreground}: must be auto or none")
+    plan, out = making.plan_of(
+        "images",
+        "photos",
+        paths,
+        mix=recipe or (None if generator else _MIX),
+        generator=generator,
+        values=values,
+        dataset=dataset,
+        root=root,
+        category=category,
+        held_out=held_out,
+        seed=seed,
+        shard=shard,
+        example=EXAMPLE,
+        count=count,
+        foreground=foreground,
+        roi=roi,
+    )
+    if dry_run:
+        running.print_plan(plan, as_json=json)
+        return
+    running.carry_out(plan, out, workers=workers, overwrite=overwrite, on_error=on_error, report=report, as_json=json)

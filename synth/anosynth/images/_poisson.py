@@ -1,0 +1,86 @@
+"""Poisson blending on a rectangle by sine transforms.
+
+Formulas: P. Perez, M. Gangnet, A. Blake, "Poisson image editing", SIGGRAPH 2003; the discrete sine transform of the
+first kind is diagonal for the five-point Laplacian with fixed values on a rectangle's border, so the solution is exact.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anosynth import steady
+
+from ._sample import Mask
+
+Pixels = NDArray[np.float32]
+Floats = NDArray[np.float64]
+
+
+def clone(source: Pixels, destination: Pixels, *, mixed: bool = False, mask: Mask | None = None) -> Pixels:
+    """Return `source` moved seamlessly into `destination`, (h, w, C) float32; not clipped.
+
+    Solves lap f = div v inside the rectangle, f = destination on its border, for each channel. The guidance v lives
+    between neighbouring pixels: the difference of the source or, if `mixed`, whichever of the differences of source
+    and destination is the larger one over all channels (one decision for all of them, so that no colours arise which
+    neither image has). A source that differs from the destination by a constant gives the destination back.
+
+    Where a neighbour lies outside `mask`, v is the destination's own difference. f - destination is then harmonic
+    outside the mask, not zero: the caller's alpha has to end with the mask. For a rectangle leave the mask out.
+
+    Args:
+        source, destination: (h, w, C) float32 of one shape, any range.
+        mixed: keep what is stronger instead of the source's structure alone.
+        mask: (h, w) bool where the source counts; None for everywhere.
+    """
+    if min(destination.shape[:2]) < 3:
+        return destination.copy()
+    old, new = destination.astype(np.float64), source.astype(np.float64)
+    excess = np.zeros(old[1:-1, 1:-1].shape)
+    for axis in (0, 1):
+        guidance, own = np.diff(new, axis=axis), np.diff(old, axis=axis)
+        more = guidance - own
+        if mixed:
+            weaker = (guidance * guidance).sum(axis=2) <= (own * own).sum(axis=2)
+            more[weaker] = 0
+        if mask is not None:
+            both = mask[1:] & mask[:-1] if axis == 0 else mask[:, 1:] & mask[:, :-1]
+            more[~both] = 0
+        inner = more[:, 1:-1] if axis == 0 else more[1:-1]
+        excess += np.diff(inner, axis=axis)
+    old[1:-1, 1:-1] += solve(excess)
+    return old.astype(np.float32)
+
+
+def solve(right: Floats) -> Floats:
+    """Return u (h, w, C) float64 with lap u = `right` (h, w, C) and zeros all round, exact up to rounding.
+
+    lap u is the sum of the four neighbours minus 4 u; cost O(h w log(h w)).
+    """
+    from scipy.fft import dstn, idstn
+
+    h, w = right.shape[:2]
+    eigenvalues = _eigenvalues(h)[:, None, None] + _eigenvalues(w)[None, :, None]
+    waves = dstn(right, type=1, axes=(0, 1))
+    waves /= eigenvalues
+    return np.asarray(idstn(waves, type=1, axes=(0, 1)), dtype=np.float64)
+
+
+def fast_side(side: int) -> int:
+    """Return the largest side <= `side` on which `clone` is fast: side - 1 has no prime factor above 5."""
+    while side > 3 and not _smooth(side - 1):
+        side -= 1
+    return side
+
+
+def _eigenvalues(size: int) -> Floats:
+    return np.asarray(2.0 * steady.cos(math.pi * np.arange(1, size + 1) / (size + 1)) - 2.0, dtype=np.float64)
+
+
+def _smooth(number: int) -> bool:
+    for prime in (2, 3, 5):
+        while number % prime == 0:
+            number //= prime
+    return number == 1

@@ -1,0 +1,202 @@
+"""Anti-aliased strokes along polylines, random curves and cracks in pixels, and how a mark darkens or lightens."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anosynth.noise import lattice
+from anosynth.seeding import Rng
+
+from ._base import Box, Edit
+from ._sample import Image
+
+Field = NDArray[np.float32]
+Line = NDArray[np.float64]
+"""Vertices (M, 2) as (row, column), pixel centres at whole numbers."""
+
+MOST = 0.95
+"""Share of the way to black or white that a mark goes at most: the texture under it never vanishes."""
+
+SHORTEST = 8.0
+"""Length in pixels under which a stroke is no stroke."""
+
+
+def trace(line: Line, reach: float, box: Box) -> tuple[Field, Field]:
+    """Return where the pixels of `box` (top, left, bottom, right) lie relative to a polyline.
+
+    The distance to every segment is exact, and evaluated in that segment's own neighbourhood only: the cost follows
+    the stroke, not the box.
+
+    Args:
+        line: (M, 2) float64 (row, column), M >= 2.
+        reach: largest distance of interest in pixels.
+
+    Returns:
+        offset: (h, w) float32 signed distance in pixels, its sign being the side of the line; inf beyond `reach`.
+        along: (h, w) float32 arc length in pixels from the first vertex to the nearest point; 0 beyond `reach`.
+    """
+    top, left, bottom, right = box
+    best = np.full((bottom - top, right - left), np.float32(reach * reach))
+    side, along = np.ones_like(best), np.zeros_like(best)
+    begun = 0.0
+    for (y0, x0), (y1, x1) in zip(line[:-1].tolist(), line[1:].tolist(), strict=True):
+        length = math.sqrt((y1 - y0) ** 2 + (x1 - x0) ** 2)
+        rows = _window(y0, y1, reach, top, bottom)
+        columns = _window(x0, x1, reach, left, right)
+        if length > 0 and rows.start < rows.stop and columns.start < columns.stop:
+            way_y, way_x = np.float32((y1 - y0) / length), np.float32((x1 - x0) / length)
+            dy = (np.arange(rows.start, rows.stop) + (top - y0)).astype(np.float32)[:, None]
+            dx = (np.arange(columns.start, columns.stop) + (left - x0)).astype(np.float32)[None, :]
+            t = np.clip(dy * way_y + dx * way_x, np.float32(0), np.float32(length))
+            square = (dy - t * way_y) ** 2 + (dx - t * way_x) ** 2
+            nearer = square < best[rows, columns]
+            np.copyto(best[rows, columns], square, where=nearer)
+            np.copyto(side[rows, columns], dx * way_y - dy * way_x, where=nearer)
+            np.copyto(along[rows, columns], t + np.float32(begun), where=nearer)
+        begun += length
+    offset = np.copysign(np.sqrt(best), side)
+    offset[best >= np.float32(reach * reach)] = np.inf
+    return offset, along
+
+
+def coverage(distance: Field, width: Any) -> Field:
+    """Return the share of a pixel, 0 to 1, that a stroke of `width` px covers at `distance` px from its middle line.
+
+    The overlap of two intervals: the stroke and a pixel of width 1. `width` is a number or an array like `distance`.
+    """
+    wide = np.asarray(width, dtype=np.float32)
+    share = np.clip(np.float32(0.5) * (wide + np.float32(1)) - np.abs(distance), 0, np.minimum(wide, np.float32(1)))
+    return np.asarray(share, dtype=np.float32)
+
+
+def taper(along: Field, length: float, share: float) -> Field:
+    """Return 1 in the middle of a stroke of `length` px, falling smoothly to 0 over `share` of it at both ends."""
+    t = np.minimum(along, np.float32(length) - along) / np.float32(max(share * length, 1e-3))
+    return smooth(t)
+
+
+def smooth(t: NDArray[Any]) -> Field:
+    """Return 3 t^2 - 2 t^3 of t cut to 0..1."""
+    s = np.clip(t, 0, 1).astype(np.float32)
+    return np.asarray(s * s * (np.float32(3) - np.float32(2) * s))
+
+
+def wobble(along: Field, length: float, period: float, rng: Rng) -> Field:
+    """Return noise of -1 to 1 along a stroke of `length` px, at arc lengths `along`; about one lump per `period` px."""
+    size = math.ceil(length) + 2
+    values = lattice((1, size), (1.0, max(1.0, size / max(period, 2.0))), rng, octaves=2)[0]
+    return np.asarray(values[np.clip(np.rint(along), 0, size - 1).astype(np.intp)])
+
+
+def smooth_line(centre: tuple[int, int], length: float, bend: float, rng: Rng) -> Line:
+    """Return a smooth random curve of `length` px with its middle on `centre`; `bend` is its largest turn, radians."""
+    from anosynth.pointclouds._path import curve
+
+    steps = min(max(8, round(length / 4.0)), 96)
+    return np.asarray(curve(rng, length, bend=bend, steps=steps) + np.array(centre, dtype=np.float64))
+
+
+def crack_lines(
+    centre: tuple[int, int], length: float, branches: int, jitter: float, finest: float, rng: Rng
+) -> list[Line]:
+    """Return a main zigzag of `length` px with its middle on `centre`, then its branches, each starting on a parent.
+
+    Segments are broken again and again at a displaced middle, so that no piece over about `finest` px is straight.
+    """
+    from anosynth.pointclouds._path import branching
+
+    lines = branching(rng.child("lines"), length, branches=branches, jitter=jitter)
+    middle = np.array(centre, dtype=np.float64)
+    roughness = 0.35 * min(jitter, 0.6)
+    return [
+        roughened(line + middle, roughness, finest, rng.child("rough", number)) for number, line in enumerate(lines)
+    ]
+
+
+def roughened(line: Line, share: float, finest: float, rng: Rng) -> Line:
+    """Return the line with every vertex of it, and between them new ones displaced by about `share` of the segment."""
+    for level in range(4):
+        step = np.diff(line, axis=0)
+        if float(np.sqrt((step * step).sum(axis=1)).max()) < finest:
+            break
+        aside = np.stack([step[:, 1], -step[:, 0]], axis=1) * (share * rng.child(level).normal(len(step)))[:, None]
+        middles = 0.5 * (line[:-1] + line[1:]) + np.clip(aside, -np.abs(step).max(), np.abs(step).max())
+        finer = np.repeat(line, 2, axis=0)[:-1]
+        finer[1::2] = middles
+        line = finer
+    return line
+
+
+def stroke_box(lines: Sequence[Line], reach: float, shape: tuple[int, int]) -> Box:
+    """Return the box of all pixels within `reach` px of the lines, cut off at the borders of an image of `shape`."""
+    low = np.min([line.min(axis=0) for line in lines], axis=0) - reach
+    high = np.max([line.max(axis=0) for line in lines], axis=0) + reach
+    (top, left), (bottom, right) = (np.floor(low).astype(int).tolist(), np.ceil(high).astype(int).tolist())
+    top, left = min(max(0, top), shape[0] - 1), min(max(0, left), shape[1] - 1)
+    return top, left, max(top + 1, min(shape[0], bottom + 1)), max(left + 1, min(shape[1], right + 1))
+
+
+def direction(mean: float, polarity: str, rng: Rng) -> int:
+    """Return -1 for a mark darker than its surroundings of `mean` (0 to 1), 1 for a lighter one.
+
+    Where `polarity` is "auto" it is darker with probability 2 mean - 1/2: never on dark, always on bright.
+    """
+    if polarity != "auto":
+        return -1 if polarity == "dark" else 1
+    return -1 if rng.uniform() < 2.0 * mean - 0.5 else 1
+
+
+def darker(mean: float) -> int:
+    """Return -1, for a mark that is dark by nature, or 1 where all is so dark that nobody would see it."""
+    return -1 if mean >= 0.15 else 1
+
+
+def under(image: Image, box: Box, where: NDArray[np.bool_]) -> Field:
+    """Return the pixels of `box` at `where` (h, w) as (N, C) float32 fractions of full scale, copying no others."""
+    top, left, bottom, right = box
+    chosen = image.pixels[top:bottom, left:right][where].astype(np.float32) / np.float32(image.white)
+    return chosen.reshape(len(chosen), image.channels)
+
+
+def mean_of(pixels: Field) -> float:
+    """Return the mean of `pixels` (N, C) over all channels, cut to 0.02..0.98; 0.5 if there are none."""
+    mean = float(pixels.mean(dtype=np.float64)) if pixels.size else 0.5
+    return min(max(mean, 0.02), 0.98)
+
+
+def tint(channels: int, lowest: float, rng: Rng) -> Field:
+    """Return (C,) float32 weights from `lowest` to 1, the largest being 1: how much of a mark each channel shows."""
+    weights = lowest + (1.0 - lowest) * rng.random(channels)
+    return np.asarray(weights / weights.max(), dtype=np.float32)
+
+
+def toned(pixels: Field, amount: Field, mean: float, weights: Field | None = None) -> Field:
+    """Return pixels (..., C) darkened or lightened so that the mean of them moves by `amount` (...,), full scale 1.
+
+    Darker multiplies by 1 + amount / mean, lighter does the same to the distance from white: hue and texture stay,
+    which adding a constant would not do. `weights` (C,) is each channel's share.
+    """
+    dark = np.minimum(np.maximum(-amount, 0) / np.float32(mean), np.float32(MOST))[..., None]
+    light = np.minimum(np.maximum(amount, 0) / np.float32(1 - mean), np.float32(MOST))[..., None]
+    if weights is not None:
+        dark, light = dark * weights, light * weights
+    new = pixels * (1 - dark)
+    return np.asarray(new + (1 - new) * light, dtype=np.float32)
+
+
+def edit_of(box: Box, where: NDArray[np.bool_], pixels: Field, stats: dict[str, Any]) -> Edit:
+    """Return the edit that sets the pixels of `box` at `where` (h, w) to `pixels` (N, C) and leaves the others."""
+    new = np.zeros((*where.shape, pixels.shape[1]), dtype=np.float32)
+    new[where] = pixels
+    return Edit(box, new, where.astype(np.float32), stats)
+
+
+def _window(a: float, b: float, reach: float, low: int, high: int) -> slice:
+    """Return the pixels of low..high within `reach` of the span between a and b, relative to `low`."""
+    start = max(low, math.floor(min(a, b) - reach))
+    return slice(start - low, max(start, min(high, math.ceil(max(a, b) + reach) + 1)) - low)

@@ -1,0 +1,69 @@
+"""Resampling along displacement fields that vanish on the border of their box."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anosynth import steady
+
+Pixels = NDArray[np.float32]
+Field = NDArray[np.float32]
+
+_LEAST_SIDE = 9
+
+
+def resample(pixels: Pixels, down: Field, right: Field) -> Pixels:
+    """Return (h, w, C) float32: every pixel takes the value that lies at its place plus (down, right), bilinearly.
+
+    Args:
+        pixels: (h, w, C) float32.
+        down, right: (h, w) float32 displacements in pixels; places outside the box take its border's values.
+
+    A pixel without displacement keeps its bits.
+    """
+    h, w = pixels.shape[:2]
+    row, column = np.arange(h, dtype=np.float32)[:, None], np.arange(w, dtype=np.float32)[None, :]
+    y = np.clip(row + down, np.float32(0), np.float32(h - 1))
+    x = np.clip(column + right, np.float32(0), np.float32(w - 1))
+    top, left = y.astype(np.intp), x.astype(np.intp)
+    below, beside = np.minimum(top + 1, h - 1), np.minimum(left + 1, w - 1)
+    dy, dx = (y - top).astype(np.float32)[:, :, None], (x - left).astype(np.float32)[:, :, None]
+    upper, lower = pixels[top, left], pixels[below, left]
+    upper = upper + dx * (pixels[top, beside] - upper)
+    lower = lower + dx * (pixels[below, beside] - lower)
+    result: Pixels = upper + dy * (lower - upper)
+    return result
+
+
+def elliptic_axes(h: int, w: int, angle: float, elongation: float) -> tuple[Field, Field, float, float]:
+    """Return coordinates (along, across) of each pixel of a box in units of an ellipse's axes, and those in pixels.
+
+    The ellipse is the largest of this `angle` (radians, from right towards down) and `elongation` (long over short
+    axis) that touches no pixel of the box's border: there along^2 + across^2 >= 1.
+
+    Returns:
+        along, across: (h, w) float32; the ellipse is where the sum of their squares is below 1.
+        long_axis, short_axis: half lengths in pixels.
+    """
+    cosine, sine = float(steady.cos(angle)), float(steady.sin(angle))
+    reach_x = float(np.sqrt(cosine**2 + (sine / elongation) ** 2))
+    reach_y = float(np.sqrt(sine**2 + (cosine / elongation) ** 2))
+    long_axis = max(0.5, min(0.5 * (w - 1) / reach_x, 0.5 * (h - 1) / reach_y))
+    short_axis = long_axis / elongation
+    y = (np.arange(h, dtype=np.float64) - 0.5 * (h - 1))[:, None]
+    x = (np.arange(w, dtype=np.float64) - 0.5 * (w - 1))[None, :]
+    along = ((x * cosine + y * sine) / long_axis).astype(np.float32)
+    across = ((y * cosine - x * sine) / short_axis).astype(np.float32)
+    return along, across, long_axis, short_axis
+
+
+def ellipse_box(area: float, angle: float, elongation: float, shape: tuple[int, int]) -> tuple[int, int]:
+    """Return (h, w) in pixels of the box around an ellipse that covers `area` of an image of `shape`, at most that."""
+    long_axis = float(np.sqrt(area * shape[0] * shape[1] / np.pi * elongation))
+    cosine, sine = float(steady.cos(angle)), float(steady.sin(angle))
+    reach_x = long_axis * float(np.sqrt(cosine**2 + (sine / elongation) ** 2))
+    reach_y = long_axis * float(np.sqrt(sine**2 + (cosine / elongation) ** 2))
+    return min(shape[0], max(_LEAST_SIDE, round(2 * reach_y) + 1)), min(
+        shape[1], max(_LEAST_SIDE, round(2 * reach_x) + 1)
+    )

@@ -1,0 +1,107 @@
+"""Piece broken off the edge of the foreground."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anosynth.errors import DataError, Impossible
+from anosynth.noise import lattice
+from anosynth.params import param
+from anosynth.seeding import Rng
+
+from ._base import Edit, ImageGenerator
+from ._fill import continued
+from ._place import BLOB_SHARE, blob, box_around, centre_of
+from ._sample import Image, Mask
+from ._warp import resample
+
+Alpha = NDArray[np.float32]
+
+_HALO = 3
+_DARK = 0.35
+_LEAST_BACKGROUND = 8
+
+
+class EdgeChip(ImageGenerator):
+    """Piece broken off the foreground's edge, with the background in its place
+
+    An irregular outline around a pixel of the foreground's edge, made ragged by gradient noise, is filled with what
+    lies outside of the foreground there, continued by Laplace's equation, with its grain. Along the break, a rim of
+    `width` is shaded by s, 1 at the break and 0 at its end: old (1 - strength s), or old + strength s (1 - old) on a
+    dark foreground.
+
+    Ours. The foreground has to be known; it is what the piece is broken off from.
+    """
+
+    strength: float = param(0.5, gt=0, le=1, vary=(0.3, 0.7), help="depth of the shade along the break")
+    area: float = param(0.01, gt=0, le=0.3, vary=(0.003, 0.02), unit="of the image", help="size of the missing piece")
+    elongation: float = param(1.3, ge=1, le=10, vary=(1.0, 2.0), help="ratio of the longer to the shorter side")
+    width: float = param(0.012, gt=0, le=0.1, unit="of the shorter side", help="width of the shaded rim")
+    roughness: float = param(0.08, ge=0, le=0.3, vary=(0.04, 0.12), unit="of the piece", help="raggedness of the break")
+
+    def edit(self, image: Image, rng: Rng, free: Mask) -> Edit:
+        from scipy.ndimage import binary_dilation, distance_transform_edt
+
+        if image.foreground is None:
+            raise Impossible("the foreground is not known\nhint: give the image one, Image(pixels, foreground=mask)")
+        edge = _edge(image.foreground)
+        if not edge.any():
+            raise Impossible("the foreground fills the image: it has no edge to break a piece off")
+        centre = centre_of(edge & free, rng.child("place"))
+        rim = max(1.5, self.width * image.side)
+        alpha, box = self._bite(image, rng, centre, margin=max(5, math.ceil(rim) + 2))
+        top, left, bottom, right = box
+        inside = image.foreground[top:bottom, left:right]
+        # Pixels next to the foreground hold some of its colour or its shadow.
+        halo = min(_HALO, image.side // 16)
+        background = ~binary_dilation(inside, iterations=halo) if halo else ~inside
+        if int(background.sum()) < _LEAST_BACKGROUND:
+            raise DataError("there is too little background around this place of the edge")
+        old = image.crop(box)
+        new = continued(old, ~background, rng.child("grain"))
+        away = np.asarray(distance_transform_edt(alpha <= 0)).astype(np.float32)
+        shade = np.clip(1 - (away - 1) / np.float32(rim), 0, 1) * (alpha < 1) * inside
+        shade *= np.float32(0.7) + np.float32(0.6) * _rough(alpha.shape, rng.child("rim"), 2 * rim)
+        bright = float(old[inside].astype(np.float64).mean()) > _DARK
+        room = -old if bright else 1 - old
+        shaded = old + np.float32(self.strength) * shade[:, :, None] * room
+        whole = np.maximum(alpha, (shade > 0).astype(np.float32))
+        # Where the bite's edge is soft, the background mixes with the shaded rim, not with the old pixels.
+        pixels = np.where((whole > 0)[:, :, None], shaded + alpha[:, :, None] * (new - shaded), old)
+        return Edit(box, pixels, (whole > 0).astype(np.float32), {"centre": list(centre), "rim": rim})
+
+    def _bite(
+        self, image: Image, rng: Rng, centre: tuple[int, int], margin: int
+    ) -> tuple[Alpha, tuple[int, int, int, int]]:
+        # About half of an outline around a pixel of the edge lies on the foreground.
+        pixels = 2 * self.area * image.shape[0] * image.shape[1] / BLOB_SHARE
+        stretch = math.sqrt(self.elongation if rng.child("aspect").sign() > 0 else 1 / self.elongation)
+        h, w = (max(6, round(math.sqrt(pixels) * factor)) for factor in (1 / stretch, stretch))
+        outline = np.pad(blob((h, w), rng.child("outline"), softness=0.1), margin)
+        reach = np.float32(2 * self.roughness * math.sqrt(h * w))
+        down, right = (
+            _rough(outline.shape, rng.child("rough", axis), min(h, w) / 6) * reach for axis in ("down", "right")
+        )
+        ragged = resample(outline[:, :, None], down, right)[:, :, 0]
+        box = box_around(centre, ragged.shape, image.shape)
+        top, left = box[0] - (centre[0] - ragged.shape[0] // 2), box[1] - (centre[1] - ragged.shape[1] // 2)
+        return ragged[top : top + box[2] - box[0], left : left + box[3] - box[1]], box
+
+
+def _rough(shape: tuple[int, ...], rng: Rng, wavelength: float) -> Alpha:
+    """Return noise of three octaves, (h, w) float32 from -1 to 1, the coarsest of `wavelength` pixels."""
+    h, w = shape
+    return lattice((h, w), (max(1.0, h / wavelength), max(1.0, w / wavelength)), rng, octaves=3)
+
+
+def _edge(foreground: Mask) -> Mask:
+    """Return the pixels of the foreground with one of their four neighbours in the background."""
+    lonely = np.zeros_like(foreground)
+    lonely[1:] |= ~foreground[:-1]
+    lonely[:-1] |= ~foreground[1:]
+    lonely[:, 1:] |= ~foreground[:, :-1]
+    lonely[:, :-1] |= ~foreground[:, 1:]
+    return foreground & lonely

@@ -1,0 +1,94 @@
+"""Patch of rust."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from anosynth.errors import DataError
+from anosynth.noise import lattice
+from anosynth.params import param
+from anosynth.seeding import Rng
+
+from ._base import Edit, ImageGenerator
+from ._place import centre_of
+from ._sample import Image, Mask
+from ._strokes import Field, darker, mean_of, toned
+from .stain import Patch, largest_change, outlined, patch
+
+SIDE = "of the shorter side"
+
+_WIDENINGS = 6
+_LEAST_AREA = 12.0
+_DARK = np.array([0.20, 0.10, 0.06], dtype=np.float32)
+_BRIGHT = np.array([0.66, 0.36, 0.15], dtype=np.float32)
+
+
+class Rust(ImageGenerator):
+    """Ragged patch with the granular brown of rust
+
+    new = old + strength alpha (rust - old). With three channels, taken as red, green, blue, rust runs from a dark brown
+    to orange by coarse and fine noise and keeps the shading of what is under it; with any other number it is a
+    granular darkening, or lightening where all is black. The outline is a contour of fractal noise on an elliptic dome
+    whose visible area is `area`; near it the patch breaks up into grains.
+
+    Ours.
+    """
+
+    strength: float = param(0.85, gt=0, le=1, vary=(0.4, 0.95), help="weight of the rust against what is under it")
+    area: float = param(
+        0.03, gt=0, le=0.4, vary=(0.005, 0.06), unit="of the image", help="area, at most half the foreground"
+    )
+    elongation: float = param(1.5, ge=1, le=8, vary=(1.0, 3.0), help="ratio of the longer to the shorter axis")
+    softness: float = param(0.3, ge=0, le=1, vary=(0.1, 0.6), help="width of the edge, from hard to all of it")
+    grain: float = param(0.008, gt=0, le=0.1, vary=(0.005, 0.012), unit=SIDE, help="size of a grain, >= 3 pixels")
+    octaves: int = param(5, ge=1, le=8, help="octaves of the outline's noise")
+
+    def edit(self, image: Image, rng: Rng, free: Mask) -> Edit:
+        wanted = max(_LEAST_AREA, min(self.area * free.size, 0.5 * np.count_nonzero(free)))
+        centre = centre_of(free, rng.child("place"))
+        size = 1.7 * wanted
+        for _ in range(_WIDENINGS):
+            place = patch(
+                image,
+                centre,
+                rng.child("shape"),
+                pixels=size,
+                elongation=self.elongation,
+                ragged=1.6,
+                octaves=self.octaves,
+                persistence=0.5,
+            )
+            try:
+                return self._rusted(image, free, place, wanted, rng)
+            except DataError as error:
+                problem = error
+                size *= 1.5
+        raise problem
+
+    def _rusted(self, image: Image, free: Mask, place: Patch, wanted: float, rng: Rng) -> Edit:
+        top, left, bottom, right = place.box
+        old = image.crop(place.box)
+        allowed = free[top:bottom, left:right]
+        mean = mean_of(old[allowed & (place.height > np.median(place.height))])
+        fine = self._noise(place, max(3.0, self.grain * image.side), 2, rng.child("fine"))
+        coarse = self._noise(place, max(6.0, 9.0 * self.grain * image.side), 4, rng.child("coarse"))
+        shade = np.clip(np.float32(0.45) + np.float32(1.4) * coarse + np.float32(0.55) * fine, 0, 1).astype(np.float32)
+        rust = self._colour(old, shade, mean)
+        height = place.height + np.float32(0.25) * fine
+        full = np.float32(self.strength) * largest_change(old, rust)
+        alpha, _ = outlined(height, 0.05 + 0.75 * self.softness, full, free, place.box, wanted)
+        stats = {"angle": round(math.degrees(place.angle), 1)}
+        return Edit(place.box, rust, alpha * np.float32(self.strength), stats)
+
+    def _noise(self, place: Patch, lump: float, octaves: int, rng: Rng) -> Field:
+        h, w = place.height.shape
+        return lattice((h, w), (max(1.0, h / lump), max(1.0, w / lump)), rng, octaves=octaves)
+
+    def _colour(self, old: Field, shade: Field, mean: float) -> Field:
+        if old.shape[2] != 3:
+            return toned(old, np.float32(0.5 * darker(mean)) * (np.float32(1.3) - shade), mean)
+        grey = (old[:, :, :1] + old[:, :, 1:2] + old[:, :, 2:]) / np.float32(3.0 * mean)
+        lit = np.float32(0.55) + np.float32(0.45) * np.clip(grey, 0, 2)
+        return np.asarray(np.clip((_DARK + shade[:, :, None] * (_BRIGHT - _DARK)) * lit, 0, 1), dtype=np.float32)

@@ -1,0 +1,321 @@
+"""Views of images: what is packed comes back, fits, and is drawn by a real browser."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+import zlib
+from importlib.resources import files
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image as Picture
+
+from anosynth.generator import Anomaly
+from anosynth.images import Image
+from anosynth.images._base import Edit, ImageGenerator, labelled
+from anosynth.images._foreground import shrunk
+from anosynth.report import render
+from anosynth.report.images import image_view
+
+SCALE = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
+
+
+class ByHand(ImageGenerator):
+    """A defect made by the test itself"""
+
+
+def textured(height, width, channels=3, kind="uint8", span=1.0, seed=0):
+    draw = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width]
+    base = 0.5 + 0.2 * np.sin(y / 17.0) * np.cos(x / 23.0)
+    shape = (height, width, channels) if channels else (height, width)
+    values = (base[:, :, None] if channels else base) + 0.06 * draw.standard_normal(shape)
+    if channels == 3:
+        values = values * [1.0, 0.8, 0.5]
+    values = np.clip(values, 0, 1) * span * SCALE[kind]
+    return Image(values.astype(np.float32) if kind == "float32" else np.rint(values).astype(kind))
+
+
+def spot(image, row, column, radius, shift):
+    top, left = max(0, row - radius), max(0, column - radius)
+    bottom, right = min(image.shape[0], row + radius), min(image.shape[1], column + radius)
+    y, x = np.mgrid[top:bottom, left:right]
+    alpha = (np.hypot(y - row, x - column) < radius).astype(np.float32)
+    box = (top, left, bottom, right)
+    return Edit(box, image.crop(box) + np.float32(shift), alpha)
+
+
+def made(image, *spots) -> Anomaly:
+    return labelled(ByHand(), image, [spot(image, *where) for where in spots])
+
+
+def unpacked(view: dict[str, Any]) -> list[SimpleNamespace]:
+    """Undo the packing from its description alone, pixel by pixel."""
+    out = []
+    for layer in view["layers"]:
+        h, w = layer["size"]
+        planes = view["channels"]
+
+        def raw(name, layer=layer):
+            return np.frombuffer(zlib.decompress(base64.b64decode(layer[name], validate=True)), np.uint8)
+
+        values = np.zeros((planes, h + 1, w + 1), int)
+        rest = raw("before").reshape(planes, h, w).astype(int)
+        for y in range(h):
+            for x in range(w):
+                a, b, c = values[:, y + 1, x], values[:, y, x + 1], values[:, y, x]
+                low, high = np.minimum(a, b), np.maximum(a, b)
+                guess = np.where(c >= high, low, np.where(c <= low, high, a + b - c))
+                values[:, y + 1, x + 1] = (rest[:, y, x] + guess) % 256
+        q = values[:, 1:, 1:]
+        if planes == 3:
+            q = np.stack([(q[1] + q[0] - 128) % 256, q[0], (q[2] + q[0] - 128) % 256])
+        after = (q + raw("after").reshape(planes, h, w)) % 256
+        mask = np.unpackbits(raw("mask"))[: h * w].reshape(h, w).astype(bool)
+        effect = raw("effect").view(np.int8).reshape(h, w) / 127 * view["peak"]
+        low, high = view["window"] or (0.0, 1.0)
+        before, after = (low + (high - low) * np.minimum(255, view["step"] * levels) / 255 for levels in (q, after))
+        out.append(SimpleNamespace(box=layer["box"], before=before, after=after, mask=mask, effect=effect))
+    return out
+
+
+def expected(image: Image, box, size, window):
+    top, left, bottom, right = box
+    pixels = image.pixels[top:bottom, left:right].reshape(bottom - top, right - left, -1)
+    pixels = pixels[:, :, :3] if pixels.shape[2] >= 3 else pixels.astype(float).mean(axis=2, keepdims=True)
+    low, high = window or (0.0, 1.0)
+    return np.clip(np.moveaxis(shrunk(pixels, size) / image.white, 2, 0), low, high)
+
+
+@pytest.mark.parametrize("channels", [0, 1, 2, 3, 4, 5])
+@pytest.mark.parametrize(("kind", "span"), [("uint8", 1.0), ("uint16", 1.0), ("uint16", 0.05), ("float32", 1.0)])
+def test_what_is_packed_comes_back_within_half_a_step(channels, kind, span):
+    image = textured(60, 83, channels, kind, span)
+    anomaly = made(image, (30, 40, 9, 0.3 * span + 0.02))
+    view = image_view(anomaly)
+    (whole,) = unpacked(view)
+    low, high = view["window"] or (0.0, 1.0)
+    assert (view["window"] is None) == (span == 1.0 and (kind == "uint8" or high - low == 1.0))
+    assert view["channels"] == (3 if channels >= 3 else 1)
+    tolerance = 0.5 * view["step"] / 255 * (high - low) * 1.001 + 1e-6
+    for got, sample in ((whole.before, anomaly.before), (whole.after, anomaly.sample)):
+        assert np.abs(got - expected(sample, whole.box, (60, 83), view["window"])).max() <= tolerance
+    assert np.array_equal(whole.mask, anomaly.mask)
+    assert np.abs(whole.effect - anomaly.effect).max() <= 0.5 / 127 * view["peak"] * 1.001
+    assert view["peak"] == pytest.approx(float(np.abs(anomaly.effect).max()))
+    assert view["area"] == anomaly.mask.mean()
+    assert view["size"] == [60, 83]
+
+
+def test_a_large_photo_is_averaged_and_its_small_defect_shown_as_it_is():
+    image = textured(900, 1300)
+    anomaly = made(image, (200, 1000, 12, 0.35))
+    view = image_view(anomaly)
+    whole, close = unpacked(view)
+    assert max(whole.mask.shape) <= 360
+    top, left, bottom, right = close.box
+    assert (bottom - top, right - left) == close.mask.shape
+    assert view["focus"] == close.box
+    assert np.array_equal(close.mask, anomaly.mask[top:bottom, left:right])
+    assert close.mask.sum() == anomaly.mask.sum()
+    for layer in (whole, close):
+        difference = layer.after - expected(anomaly.sample, layer.box, layer.mask.shape, None)
+        assert np.abs(difference).max() <= 0.5 * view["step"] / 255 + 1e-6
+
+
+def test_a_defect_of_a_hair_is_not_averaged_away():
+    image = textured(800, 800, 0)
+    pixels = image.pixels.copy()
+    pixels[400, 100:700] = 255
+    mask = pixels != image.pixels
+    effect = np.where(mask, 0.5, 0).astype(np.float32)
+    view = image_view(Anomaly(Image(pixels), mask, effect, mask.astype(np.uint16), ByHand(), before=image))
+    whole = unpacked(view)[0]
+    assert whole.mask.sum() > 200
+    assert np.abs(whole.effect[whole.mask] - 0.5).max() < 1e-6
+    assert (whole.effect[~whole.mask] == 0).all()
+
+
+def test_far_apart_defects_are_both_labelled_and_the_larger_is_enlarged():
+    image = textured(1000, 1000)
+    view = image_view(made(image, (80, 80, 10, 0.3), (900, 900, 16, -0.3)))
+    assert view["instances"] == 2
+    whole, close = unpacked(view)
+    rows = np.flatnonzero(whole.mask.any(axis=1))
+    assert rows[0] < 0.1 * len(whole.mask)
+    assert rows[-1] > 0.88 * len(whole.mask)
+    assert close.box[0] < 884 < 916 < close.box[2]
+    assert np.sign(whole.effect[rows[0]]).max() == 1
+    assert np.sign(whole.effect[rows[-1]]).min() == -1
+
+
+@pytest.mark.parametrize("kind", ["noise", "changed", "long", "flat", "tiny"])
+def test_size_is_bounded(kind):
+    draw = np.random.default_rng(1)
+    shape = {"long": (9, 3000, 3), "tiny": (8, 8)}.get(kind, (700, 720, 3))
+    pixels = draw.integers(0, 256, shape).astype(np.uint8)
+    if kind == "flat":
+        pixels[:] = 0
+    after = draw.integers(0, 256, shape).astype(np.uint8) if kind == "changed" else pixels.copy()
+    if kind != "changed":
+        after[2:6, 2:6] ^= 128
+    mask = (after != pixels).reshape(*shape[:2], -1).any(axis=2)
+    anomaly = Anomaly(
+        Image(after),
+        mask,
+        np.where(mask, 0.5, 0).astype(np.float32),
+        mask.astype(np.uint16),
+        ByHand(),
+        before=Image(pixels),
+    )
+    view = image_view(anomaly)
+    assert len(json.dumps(view)) < 120_000
+    assert len(unpacked(view)[0].mask) > 0
+
+
+def test_no_effect_numbers_that_are_none_and_bare_pixels_do_no_harm():
+    pixels = textured(40, 50, 3, "float32").pixels.copy()
+    pixels[3, 4] = np.nan
+    pixels[5, 6] = np.inf
+    mask = np.zeros((40, 50), bool)
+    mask[10:20, 10:20] = True
+    effect = np.full((40, 50), np.nan, np.float32)
+    view = image_view(Anomaly(pixels, mask, effect, mask.astype(np.uint16), ByHand(), before=pixels))
+    assert view["peak"] == 0
+    json.dumps(view, allow_nan=False)
+    empty = image_view(Anomaly(pixels, mask & False, effect, (mask & False).astype(np.uint16), ByHand(), before=pixels))
+    assert empty["focus"] == [0, 0, 40, 50]
+
+
+def test_the_same_input_gives_the_same_bytes_and_is_left_alone():
+    anomaly = made(textured(300, 420), (100, 100, 20, 0.3))
+    kept = [array.copy() for array in (anomaly.before.pixels, anomaly.sample.pixels, anomaly.mask, anomaly.effect)]
+    assert json.dumps(image_view(anomaly)) == json.dumps(image_view(anomaly))
+    now = (anomaly.before.pixels, anomaly.sample.pixels, anomaly.mask, anomaly.effect)
+    assert all(np.array_equal(a, b) for a, b in zip(kept, now, strict=True))
+
+
+@given(st.integers(8, 500), st.integers(8, 500), st.data())
+@settings(max_examples=40, deadline=None)
+def test_the_close_up_holds_a_small_defect_and_lies_in_the_photo(height, width, data):
+    row, column = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
+    pixels = np.zeros((height, width), np.uint8)
+    mask = np.zeros((height, width), bool)
+    mask[row : row + 5, column : column + 5] = True
+    after = np.where(mask, 200, pixels).astype(np.uint8)
+    effect = np.where(mask, 200 / 255, 0).astype(np.float32)
+    view = image_view(Anomaly(Image(after), mask, effect, mask.astype(np.uint16), ByHand(), before=Image(pixels)))
+    top, left, bottom, right = view["focus"]
+    assert 0 <= top < bottom <= height
+    assert 0 <= left < right <= width
+    assert mask[top:bottom, left:right].sum() == mask.sum()
+
+
+def rows(views):
+    return [{"id": name, "status": "made", "generator": {"generator": name}} for name in views]
+
+
+def browse(text, tmp_path, *flags):
+    browser = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome", "chrome"])), None)
+    if browser is None:
+        pytest.skip("no chromium on PATH")
+    (tmp_path / "report.html").write_text(text, encoding="utf-8")
+    fixed = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+    sizes = ["--hide-scrollbars", "--window-size=1100,1600", f"--user-data-dir={tmp_path / 'profile'}"]
+    command = [browser, *fixed, *sizes, *flags, (tmp_path / "report.html").as_uri()]
+    return subprocess.run(command, capture_output=True, timeout=120, check=True).stdout
+
+
+@pytest.mark.slow
+def test_the_browser_unpacks_and_draws_what_was_packed(tmp_path):
+    red = Image(np.full((300, 400, 3), (200, 40, 40), np.uint8))
+    grey = textured(64, 64, 0)
+    noise = np.random.default_rng(0).integers(0, 256, (600, 800, 3)).astype(np.uint8)
+    views = {
+        "red": image_view(made(red, (150, 200, 60, 0.2))),
+        "grey": image_view(made(grey, (30, 30, 12, 0.3))),
+        "noise": image_view(made(Image(noise), (300, 400, 20, 0.3))),
+    }
+    text = render("Photos", {}, rows(views), views)
+    page = browse(text, tmp_path, "--dump-dom").decode("utf-8")
+    opening = re.search(r"<html[^>]*>", page)
+    assert opening is not None
+    assert dict(re.findall(r'data-([a-z]+)="([^"]*)"', opening.group())) == {"ready": "3", "views": "3"}
+    assert "400 × 300 px" in page
+    browse(text, tmp_path, f"--screenshot={tmp_path / 'page.png'}", "--blink-settings=preferredColorScheme=1")
+    picture = np.asarray(Picture.open(tmp_path / "page.png").convert("RGB")).astype(int)
+
+    def of(colour, near=3):
+        return (np.abs(picture - colour) <= near).all(axis=2)
+
+    card = of((200, 40, 40), 5).sum()
+    disc = of((251, 91, 91), 5).sum()
+    # The disc takes pi 60^2 of 300 x 400 pixels, wherever the page puts them and however large.
+    assert card > 20_000
+    assert disc / (card + disc) == pytest.approx(np.pi * 60**2 / (300 * 400), rel=0.2)
+    assert of((0, 158, 115), 12).sum() > 200
+
+
+@pytest.mark.slow
+def test_the_page_unpacks_every_kind_of_zlib_stream(tmp_path):
+    draw = np.random.default_rng(3)
+    contents = [
+        draw.integers(0, 256, 70_000).astype(np.uint8).tobytes(),
+        draw.normal(0, 3, 50_000).astype(np.int8).tobytes(),
+        b"abcdefgh" * 9000 + bytes(range(256)) * 200 + b"x" * 1000,
+        bytes(draw.integers(0, 4, 33_000).astype(np.uint8)) * 2,
+        b"a",
+        b"",
+    ]
+    packed, kinds = [], set()
+    for content in contents:
+        for level, strategy in [
+            (0, zlib.Z_DEFAULT_STRATEGY),
+            (9, zlib.Z_DEFAULT_STRATEGY),
+            (6, zlib.Z_RLE),
+            (9, zlib.Z_FIXED),
+        ]:
+            packer = zlib.compressobj(level, zlib.DEFLATED, 15, 9, strategy)
+            stream = packer.compress(content) + packer.flush()
+            kinds.add((stream[2] >> 1) & 3)
+            text = [base64.b64encode(raw).decode() for raw in (stream, content)]
+            packed.append([text[0], text[1], len(content)])
+    assert kinds == {0, 1, 2}
+    source = "".join((files("anosynth.report") / name).read_text() for name in ("cloud.js", "image.js"))
+    check = f"""const right = {json.dumps(packed)}.filter(([stream, content, size]) => {{
+        const got = inflate(unpack(stream, Uint8Array), size), wanted = unpack(content, Uint8Array);
+        return got.length === size && got.every((value, i) => value === wanted[i]);
+    }}).length;
+    document.body.textContent = `right ${{right}}`;"""
+    page = browse(f"<!doctype html><body><script>{source}{check}</script></body>", tmp_path, "--dump-dom").decode()
+    assert f"right {len(packed)}<" in page
+
+
+@pytest.mark.slow
+def test_a_damaged_picture_is_reported_and_spares_the_others(tmp_path):
+    good = image_view(made(textured(64, 64), (30, 30, 12, 0.3)))
+    layer = good["layers"][0]
+    short = base64.b64encode(base64.b64decode(layer["before"])[:300]).decode()
+    views = {"bad": {**good, "layers": [{**layer, "before": short}]}, "good": good}
+    page = browse(render("Photos", {}, rows(views), views), tmp_path, "--dump-dom").decode("utf-8")
+    assert 'data-ready="1"' in page
+    assert "a packed picture" in page
+    assert "This view cannot be drawn." in page
+
+
+def test_names_stay_text_and_the_policy_stays_closed():
+    attack = "</script><img src=x onerror=alert(1)>"
+    view = image_view(made(textured(64, 64), (30, 30, 12, 0.3)))
+    text = render(attack, {}, rows({attack: view}), {attack: view})
+    assert "<img" not in text
+    assert "connect-src" not in text
+    assert "default-src 'none'" in text
+    assert len(render("t", {}, [], {})) < 60_000
