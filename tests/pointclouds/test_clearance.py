@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anosynth.pointclouds._clearance import _first_hit, _sheets, clearance, pierces
 from anosynth.pointclouds._cloud import PointCloud
+from anosynth.pointclouds._geometry.clearance import _first_hit, _sheets, clearance, pierces
 
 UP = np.array([0.0, 0.0, 1.0])
 

@@ -13,11 +13,11 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from anosynth.errors import DataError, ParameterError
-from anosynth.pointclouds import _patch
 from anosynth.pointclouds._cloud import PointCloud
-from anosynth.pointclouds._eigen import least_axes
-from anosynth.pointclouds._knn import ball, nearest, pca_normals, shortest_paths, squared_distances
-from anosynth.pointclouds._patch import grow, pick_centre
+from anosynth.pointclouds._geometry import patch as _patch
+from anosynth.pointclouds._geometry.eigen import least_axes
+from anosynth.pointclouds._geometry.knn import ball, nearest, pca_normals, shortest_paths, squared_distances
+from anosynth.pointclouds._geometry.patch import grow, pick_centre
 from anosynth.seeding import Rng
 
 UP = np.array([0.0, 0.0, 1.0])

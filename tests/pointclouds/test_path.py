@@ -11,9 +11,9 @@ from scipy.sparse import csr_array
 
 from anosynth.errors import DataError, ParameterError
 from anosynth.pointclouds._cloud import PointCloud
-from anosynth.pointclouds._knn import nearest
-from anosynth.pointclouds._patch import Patch
-from anosynth.pointclouds._path import branching, curve, distance_to_path, distance_to_polyline, geodesic_path
+from anosynth.pointclouds._geometry.knn import nearest
+from anosynth.pointclouds._geometry.patch import Patch
+from anosynth.pointclouds._geometry.path import branching, curve, distance_to_path, distance_to_polyline, geodesic_path
 from anosynth.seeding import Rng
 
 seeds = st.integers(0, 2**32)

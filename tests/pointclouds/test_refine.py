@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anosynth.errors import DataError, ParameterError
-from anosynth.pointclouds import _refine
 from anosynth.pointclouds._cloud import PointCloud
-from anosynth.pointclouds._refine import refine, sample
+from anosynth.pointclouds._geometry import refine as _refine
+from anosynth.pointclouds._geometry.refine import refine, sample
 from anosynth.seeding import Rng
 
 SHAPES = {

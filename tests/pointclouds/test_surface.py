@@ -11,10 +11,10 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 from anosynth.errors import DataError
-from anosynth.pointclouds._cells import bin_points, eigen, principal
 from anosynth.pointclouds._cloud import PointCloud
-from anosynth.pointclouds._normals import Pieces
-from anosynth.pointclouds._orientation import _cavities, agreement
+from anosynth.pointclouds._geometry.cells import bin_points, eigen, principal
+from anosynth.pointclouds._geometry.normals import Pieces
+from anosynth.pointclouds._geometry.orientation import _cavities, agreement
 
 Shape = tuple[np.ndarray, np.ndarray]
 BORES = ((20, 20, 6), (80, 20, 6), (50, 40, 10), (20, 45, 3))

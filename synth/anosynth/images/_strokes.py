@@ -95,7 +95,7 @@ def wobble(along: Field, length: float, period: float, rng: Rng) -> Field:
 
 def smooth_line(centre: tuple[int, int], length: float, bend: float, rng: Rng) -> Line:
     """Return a smooth random curve of `length` px with its middle on `centre`; `bend` is its largest turn, radians."""
-    from anosynth.pointclouds._path import curve
+    from anosynth.pointclouds._geometry.path import curve
 
     steps = min(max(8, round(length / 4.0)), 96)
     return np.asarray(curve(rng, length, bend=bend, steps=steps) + np.array(centre, dtype=np.float64))
@@ -108,7 +108,7 @@ def crack_lines(
 
     Segments are broken again and again at a displaced middle, so that no piece over about `finest` px is straight.
     """
-    from anosynth.pointclouds._path import branching
+    from anosynth.pointclouds._geometry.path import branching
 
     lines = branching(rng.child("lines"), length, branches=branches, jitter=jitter)
     middle = np.array(centre, dtype=np.float64)

@@ -14,8 +14,8 @@ from anosynth.errors import DataError
 from anosynth.params import Length, param
 from anosynth.pointclouds._base import Change
 from anosynth.pointclouds._cloud import PointCloud
+from anosynth.pointclouds._geometry.patch import Patch
 from anosynth.pointclouds._local import AREA, STRENGTH, LocalGenerator, Mask, elliptic, find_patch, fit_size, raised
-from anosynth.pointclouds._patch import Patch
 from anosynth.seeding import Rng
 
 Array = NDArray[Any]

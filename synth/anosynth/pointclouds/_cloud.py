@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from anosynth.errors import DataError
 
 if TYPE_CHECKING:
-    from anosynth.pointclouds._surface import Surface
+    from anosynth.pointclouds._geometry.surface import Surface
 
 Array = NDArray[Any]
 
@@ -87,14 +87,14 @@ class PointCloud:
     @cached_property
     def surface(self) -> Surface:
         """The surface that the points lie on: spacing, weights, outward normals; computed when asked for."""
-        from anosynth.pointclouds._surface import Surface
+        from anosynth.pointclouds._geometry.surface import Surface
 
         return Surface(self)
 
     @cached_property
     def foreground(self) -> NDArray[np.bool_] | None:
         """(N,) bool: of a depth map, the pixels of the part without the table under it; None if there is no table."""
-        from anosynth.pointclouds._foreground import foreground
+        from anosynth.pointclouds._geometry.foreground import foreground
 
         return foreground(self)
 

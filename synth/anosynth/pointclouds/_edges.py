@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from anosynth.errors import Impossible
 from anosynth.pointclouds._cloud import PointCloud
-from anosynth.pointclouds._eigen import eigen3
+from anosynth.pointclouds._geometry.eigen import eigen3
 from anosynth.pointclouds._local import on_part
 from anosynth.seeding import Rng
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from anosynth.errors import DataError
 from anosynth.pointclouds._cloud import PointCloud
-from anosynth.pointclouds._patch import Patch
-from anosynth.pointclouds._path import distance_to_polyline
+from anosynth.pointclouds._geometry.patch import Patch
+from anosynth.pointclouds._geometry.path import distance_to_polyline
 
 Array = NDArray[Any]
 

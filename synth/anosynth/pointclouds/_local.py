@@ -12,11 +12,11 @@ from anosynth.errors import DataError
 from anosynth.labels import FLOOR_OF_PEAK
 from anosynth.params import param
 from anosynth.pointclouds._base import Change, PointCloudGenerator, least_displacement
-from anosynth.pointclouds._clearance import clearance, pierces
 from anosynth.pointclouds._cloud import PointCloud
-from anosynth.pointclouds._patch import Patch, grow, pick_centre
-from anosynth.pointclouds._refine import refine
-from anosynth.pointclouds._triangles import face_areas
+from anosynth.pointclouds._geometry.clearance import clearance, pierces
+from anosynth.pointclouds._geometry.patch import Patch, grow, pick_centre
+from anosynth.pointclouds._geometry.refine import refine
+from anosynth.pointclouds._geometry.triangles import face_areas
 from anosynth.seeding import Rng
 
 Array = NDArray[Any]

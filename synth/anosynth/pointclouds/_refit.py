@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anosynth.pointclouds._cloud import PointCloud
-from anosynth.pointclouds._eigen import eigen3
+from anosynth.pointclouds._geometry.eigen import eigen3
 
 _KNN = 12
 

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anosynth.pointclouds._cloud import PointCloud
-from anosynth.pointclouds._eigen import eigen3
-from anosynth.pointclouds._patch import Patch
-from anosynth.pointclouds._refine import refine
+from anosynth.pointclouds._geometry.eigen import eigen3
+from anosynth.pointclouds._geometry.patch import Patch
+from anosynth.pointclouds._geometry.refine import refine
 
 Array = NDArray[Any]
 

@@ -15,9 +15,9 @@ from anosynth.seeding import Rng
 from ._base import Change
 from ._cloud import PointCloud
 from ._edges import pick_edge
-from ._eigen import eigen3
+from ._geometry.eigen import eigen3
+from ._geometry.patch import Patch
 from ._local import STRENGTH, LocalGenerator, Mask, find_patch, pushed
-from ._patch import Patch
 
 
 class Chip(LocalGenerator):

@@ -14,8 +14,8 @@ from anosynth.seeding import Rng
 
 from ._base import Change
 from ._cloud import PointCloud
+from ._geometry.patch import Patch
 from ._local import STRENGTH, LocalGenerator, Mask, find_patch, local_spacing, raised
-from ._patch import Patch
 
 Array = NDArray[Any]
 

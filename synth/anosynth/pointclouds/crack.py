@@ -12,9 +12,9 @@ from anosynth.seeding import Rng
 
 from ._base import Change
 from ._cloud import PointCloud
+from ._geometry.path import branching
 from ._lines import check_width, distance_to_lines, reach_of
 from ._local import STRENGTH, LocalGenerator, Mask, find_patch, raised
-from ._path import branching
 from .hole import cut_out
 
 

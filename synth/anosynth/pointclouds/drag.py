@@ -9,8 +9,8 @@ from anosynth.seeding import Rng
 
 from ._base import Change
 from ._bump import Array, BumpGenerator
+from ._geometry.patch import Patch
 from ._local import STRENGTH
-from ._patch import Patch
 from .shear import slid
 
 

@@ -14,8 +14,8 @@ from anosynth.seeding import Rng
 
 from ._base import Change
 from ._cloud import PointCloud
+from ._geometry.patch import Patch
 from ._local import AREA, LocalGenerator, Mask, elliptic, find_patch
-from ._patch import Patch
 
 _RIM_SPACINGS = 2.0
 

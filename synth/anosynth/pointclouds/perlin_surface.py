@@ -13,8 +13,8 @@ from anosynth.noise import fbm
 from anosynth.params import Length, param
 from anosynth.pointclouds._base import Change
 from anosynth.pointclouds._cloud import PointCloud
+from anosynth.pointclouds._geometry.patch import Patch
 from anosynth.pointclouds._local import AREA, STRENGTH, LocalGenerator, Mask, find_patch, raised, visible
-from anosynth.pointclouds._patch import Patch
 from anosynth.pointclouds._whole import principal_axes, refined_whole, whole
 from anosynth.seeding import Rng
 

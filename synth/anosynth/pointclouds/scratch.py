@@ -10,9 +10,9 @@ from anosynth.seeding import Rng
 
 from ._base import Change
 from ._cloud import PointCloud
+from ._geometry.path import curve, distance_to_polyline
 from ._lines import check_width, reach_of, taper
 from ._local import STRENGTH, LocalGenerator, Mask, find_patch, raised
-from ._path import curve, distance_to_polyline
 
 _STEPS = 48
 

@@ -9,8 +9,8 @@ from anosynth.seeding import Rng
 
 from ._base import Change
 from ._bump import Array, BumpGenerator, cosine
+from ._geometry.patch import Patch
 from ._local import pushed
-from ._patch import Patch
 
 _STEEPEST = 0.6
 

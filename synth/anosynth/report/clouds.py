@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anosynth.generator import Anomaly
-from anosynth.pointclouds._triangles import face_areas
+from anosynth.pointclouds._geometry.triangles import face_areas
 
 from .views import cloud_view
 

@@ -32,7 +32,7 @@ def read(path: Path, place: Place, key: str) -> PointCloud:
     """Read a source; of a mesh, the asked number of points sampled on it."""
     cloud = read_cloud(path, unit=place.unit)
     if place.sample and cloud.faces is not None:
-        from anosynth.pointclouds._refine import sample
+        from anosynth.pointclouds._geometry.refine import sample
 
         cloud = sample(cloud, place.sample, stream(place.seed, "sample", key))
     return cloud

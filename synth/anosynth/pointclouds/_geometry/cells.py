@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anosynth.errors import DataError
-from anosynth.pointclouds._eigen import eigen3
+from anosynth.pointclouds._geometry.eigen import eigen3
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]

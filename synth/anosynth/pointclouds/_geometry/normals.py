@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from anosynth.pointclouds._cells import (
+from anosynth.pointclouds._geometry.cells import (
     CHUNK,
     HALF_STEPS,
     SMALL,

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anosynth.pointclouds._cells import Array, Floats, Ints, dot, eigen
-from anosynth.pointclouds._normals import unit
+from anosynth.pointclouds._geometry.cells import Array, Floats, Ints, dot, eigen
+from anosynth.pointclouds._geometry.normals import unit
 from anosynth.steady import arctan2
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from anosynth import steady
 from anosynth.errors import DataError, ParameterError
-from anosynth.pointclouds._knn import shortest_paths
-from anosynth.pointclouds._patch import STRETCH, Patch
+from anosynth.pointclouds._geometry.knn import shortest_paths
+from anosynth.pointclouds._geometry.patch import STRETCH, Patch
 from anosynth.seeding import Rng
 
 Array = NDArray[Any]

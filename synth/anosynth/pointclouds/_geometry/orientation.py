@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anosynth.pointclouds._cells import CHUNK, Floats, Ints, dot
-from anosynth.pointclouds._normals import Pieces, flat_pieces
+from anosynth.pointclouds._geometry.cells import CHUNK, Floats, Ints, dot
+from anosynth.pointclouds._geometry.normals import Pieces, flat_pieces
 
 _NEIGHBOURS = 10
 _FLAT = 0.1

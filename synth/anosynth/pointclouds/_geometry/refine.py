@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from anosynth.errors import DataError, ParameterError
 from anosynth.pointclouds._cloud import PointCloud
-from anosynth.pointclouds._triangles import face_normals, unit
+from anosynth.pointclouds._geometry.triangles import face_normals, unit
 from anosynth.seeding import Rng
 
 Array = NDArray[Any]

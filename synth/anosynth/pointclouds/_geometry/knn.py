@@ -16,8 +16,8 @@ from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
 
 from anosynth.pointclouds._cloud import PointCloud
-from anosynth.pointclouds._eigen import least_axes
-from anosynth.pointclouds._triangles import mesh_edges, shortest_of_each, unit, vertex_normals
+from anosynth.pointclouds._geometry.eigen import least_axes
+from anosynth.pointclouds._geometry.triangles import mesh_edges, shortest_of_each, unit, vertex_normals
 
 Array = NDArray[Any]
 Rows = NDArray[np.int64]

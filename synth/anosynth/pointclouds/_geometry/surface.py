@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anosynth.errors import DataError
-from anosynth.pointclouds._cells import Array, Floats, Ints, Neighbours, eigen, mesh_spacing, nearest_pairs
-from anosynth.pointclouds._normals import (
+from anosynth.pointclouds._geometry.cells import Array, Floats, Ints, Neighbours, eigen, mesh_spacing, nearest_pairs
+from anosynth.pointclouds._geometry.normals import (
     cloud_lines,
     grid_normals,
     mesh_normals,
     unit,
 )
-from anosynth.pointclouds._orientation import Orientation, orient
+from anosynth.pointclouds._geometry.orientation import Orientation, orient
 
 if TYPE_CHECKING:
     from anosynth.pointclouds._cloud import PointCloud

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from anosynth import steady
 from anosynth.errors import DataError, ParameterError
 from anosynth.pointclouds._cloud import PointCloud
-from anosynth.pointclouds._knn import Ball, ball, shortest_paths, squared_distances
+from anosynth.pointclouds._geometry.knn import Ball, ball, shortest_paths, squared_distances
 from anosynth.seeding import Rng
 
 Array = NDArray[Any]

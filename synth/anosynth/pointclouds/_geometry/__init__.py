@@ -1,0 +1,1 @@
+"""Geometry of surfaces given by points or triangles: normals, orientation, patches, paths, clearance, refinement."""
