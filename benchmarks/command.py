@@ -15,6 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
+FIXED = ["--octaves", "4", "--strength", "0.02", "--area", "0.02", "--scale", "3", "--sign", "out"]
+
 OBVIOUS = """
 import sys
 import numpy as np, noise, open3d as o3d
@@ -69,7 +71,7 @@ def main() -> None:
                 row(f"{points:.0e} points, obvious route", beside, None)
             for mode in ("local", "pca", "solid"):
                 out = home / f"{mode}_{points}"
-                line = ["pointcloud", "--mode", mode, "--octaves", "4", "--strength", "0.02", str(source), str(out)]
+                line = ["pointcloud", "--mode", mode, *FIXED, str(source), str(out)]
                 row(
                     f"{points:.0e} points, anosynth {mode}",
                     measured([sys.executable, "-m", "anosynth_cli", *line]),
