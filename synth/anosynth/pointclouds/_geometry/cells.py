@@ -288,3 +288,8 @@ def mesh_spacing(points: Array, faces: Ints) -> float:
     edge = np.concatenate([corner[i] - corner[i - 1] for i in range(3)])
     length = np.sqrt((edge * edge).sum(axis=1))
     return float(length[length > 0].mean()) if (length > 0).any() else 0.0
+
+
+def narrow(rows: Array) -> NDArray[np.int32]:
+    """Return rows as int32: the graph routines of scipy before 1.17 take no wider ones."""
+    return rows.astype(np.int32)

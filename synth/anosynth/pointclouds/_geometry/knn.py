@@ -16,6 +16,7 @@ from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
 
 from anosynth.pointclouds._cloud import PointCloud
+from anosynth.pointclouds._geometry.cells import narrow
 from anosynth.pointclouds._geometry.eigen import least_axes
 from anosynth.pointclouds._geometry.triangles import mesh_edges, shortest_of_each, unit, vertex_normals
 
@@ -108,6 +109,8 @@ def shortest_paths(graph: Any, sources: Rows) -> tuple[Array, Rows, Rows]:
     The length, (n,) float64, infinite if there is none; the next point on it, (n,), negative at a source; and the
     source, (n,), negative if there is none.
     """
+    if graph.indices.dtype != np.int32:
+        graph = csr_array((graph.data, narrow(graph.indices), narrow(graph.indptr)), shape=graph.shape)
     length, parent, source = dijkstra(graph, indices=sources, return_predecessors=True, min_only=True)
     return length, parent.astype(np.int64), source.astype(np.int64)
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anosynth.pointclouds._geometry.cells import CHUNK, Floats, Ints, dot
+from anosynth.pointclouds._geometry.cells import CHUNK, Floats, Ints, dot, narrow
 from anosynth.pointclouds._geometry.normals import Pieces, flat_pieces
 
 _NEIGHBOURS = 10
@@ -128,13 +128,13 @@ def _propagate(count: int, first: Ints, second: Ints, agree: Floats, cost: Float
     rank = np.zeros(len(cost))
     rank[np.argsort(cost, kind="stable")] = np.arange(1.0, len(cost) + 1.0)
     shape = (count, count)
-    forest = minimum_spanning_tree(csr_array((rank, (first, second)), shape=shape)).tocoo()
+    forest = minimum_spanning_tree(csr_array((rank, (narrow(first), narrow(second))), shape=shape)).tocoo()
     label = connected_components(forest, directed=False)[1].astype(np.int64)
     seeds = np.unique(label, return_index=True)[1]
     # One root above all components makes one walk of many.
     row = np.concatenate([forest.row, np.full(len(seeds), count)])
     column = np.concatenate([forest.col, seeds])
-    whole = csr_array((np.ones(len(row)), (row, column)), shape=(count + 1, count + 1))
+    whole = csr_array((np.ones(len(row)), (narrow(row), narrow(column))), shape=(count + 1, count + 1))
     parent = breadth_first_order(whole, count, directed=False, return_predecessors=True)[1].astype(np.int64)
     parent[count] = count
     sign = np.ones(count + 1)
