@@ -41,6 +41,7 @@ def _run(
     root: making.Root = None,
     category: making.Category = [],  # noqa: B006
     held_out: making.HeldOut = 0.2,
+    split: making.Split = "0.7:0.1:0.2",
     count: making.Count = 1,
     foreground: Annotated[
         str, typer.Option(help="auto: keep defects on the part where there is a background; none: anywhere.")
@@ -68,6 +69,7 @@ def _run(
         root=root,
         category=category,
         held_out=held_out,
+        split=split,
         seed=seed,
         shard=shard,
         example=EXAMPLE,

@@ -28,6 +28,9 @@ HeldOut = Annotated[
     float,
     typer.Option(help="Share of the normal samples that anomalies are made of and training loses (with --dataset)."),
 ]
+Split = Annotated[
+    str, typer.Option(help="Shares of the inputs for training, validation and test; what is made of one follows it.")
+]
 Count = Annotated[int, typer.Option(min=1, help="Anomalous samples for each input.")]
 Seed = Annotated[str, typer.Option(help="A whole number, or `random` to draw and print one.")]
 Workers = Annotated[int, typer.Option(min=1, help="Local processes; the result does not depend on it.")]
@@ -68,6 +71,7 @@ def plan_of(
     root: Path | None,
     category: Sequence[str],
     held_out: float,
+    split: str,
     seed: str,
     shard: str,
     example: str,
@@ -103,7 +107,7 @@ def plan_of(
     if len(paths) < 2:
         raise ParameterError(f"PATHS: expected inputs and OUT\nhint: {example}")
     home, only = _inputs(paths[:-1], plain)
-    return Plan(home, find_layout(plain), only=only, **common), paths[-1]
+    return Plan(home, find_layout(plain), only=only, split=running.parse_split(split), **common), paths[-1]
 
 
 def _inputs(paths: Sequence[Path], plain: str) -> tuple[Path, tuple[Path, ...]]:

@@ -42,6 +42,7 @@ def _run(
     root: making.Root = None,
     category: making.Category = [],  # noqa: B006
     held_out: making.HeldOut = 0.2,
+    split: making.Split = "0.7:0.1:0.2",
     count: making.Count = 1,
     unit: Annotated[making.Text, typer.Option(help="Unit of the coordinates: mm, cm, um, m or inch.")] = None,
     sample: Annotated[int, typer.Option(min=0, help="Sample this many points from each mesh; 0 keeps meshes.")] = 0,
@@ -67,6 +68,7 @@ def _run(
         root=root,
         category=category,
         held_out=held_out,
+        split=split,
         seed=seed,
         shard=shard,
         example=EXAMPLE,

@@ -47,6 +47,14 @@ def parse_shard(text: str) -> tuple[int, int]:
     return int(index), int(number)
 
 
+def parse_split(text: str) -> tuple[float, ...]:
+    """Return the shares of `train:validation:test`."""
+    try:
+        return tuple(float(share) for share in text.split(":"))
+    except ValueError:
+        raise ParameterError(f"--split: {text}: must be three shares, e.g. 0.7:0.1:0.2") from None
+
+
 def dataset_root(layout: Layout, root: Path | None) -> Path:
     """Return where a data set lies: `--root`, else $ANOSYNTH_DATASETS/NAME, else ./datasets/NAME.
 

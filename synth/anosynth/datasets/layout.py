@@ -97,6 +97,8 @@ class Layout:
     """Where the real data set comes from and under which licence, for the message when there is none."""
     holds_out: ClassVar[bool] = True
     """Whether sources of anomalies are kept out of the training split that is copied."""
+    maps_splits: ClassVar[bool] = False
+    """Whether a file of OUT says which split each source belongs to."""
 
     def samples(self, root: Path) -> Iterator[Labelled]:
         """Yield all samples of the data set under `root`, sorted by path."""

@@ -30,6 +30,7 @@ class PhotosLayout(Layout):
     family: ClassVar[str] = "images"
     suffixes: ClassVar[frozenset[str]] = SUFFIXES
     holds_out: ClassVar[bool] = False
+    maps_splits: ClassVar[bool] = True
 
     def samples(self, root: Path) -> Iterator[Labelled]:
         taken: dict[Path, Path] = {}

@@ -129,7 +129,7 @@ def _check_record(out: Path, record: dict[str, Any]) -> None:
 
 def _job(record: dict[str, Any]) -> Job:
     source = Source(Path(record["source"]["path"]), record["category"])
-    return Job(record["id"], "make", source, record["variant"], record["generator"])
+    return Job(record["id"], "make", source, record["variant"], record["split"], record["generator"])
 
 
 def _compared(record: dict[str, Any], again: dict[str, Any]) -> Finding:

@@ -18,6 +18,7 @@ from . import engines
 from .execute import Place, execute, family_of, file_sha256, make
 from .manifest import Manifest, division, hold, is_manifest, manifest_name, read_lines, release
 from .plan import Job, Plan, Task
+from .splits import MAP, write_map
 
 _NAMED = 1000
 
@@ -87,6 +88,8 @@ def run(
         # A worker that was killed leaves the file that it was writing.
         sweep(out)
         plan.layout.finish(out)
+        if summary.made and plan.layout.maps_splits:
+            write_map(out, ((source.path.as_posix(), plan.split_of(source)) for source in plan.sources))
         manifest.finish()
     finally:
         manifest.close()
@@ -110,10 +113,15 @@ def _tasks(jobs: Iterator[Job], prior: Iterator[dict[str, Any]], views: int) -> 
     for job in jobs:
         views -= job.kind == "make"
         record = next(prior, None)
-        same = record is not None and record.get("id") == job.id and record.get("generator", {}) == job.generator
-        yield Task(job, record if same else None, job.kind == "make" and views >= 0)
+        yield Task(job, record if record and _same(record, job) else None, job.kind == "make" and views >= 0)
     for _ in prior:
         pass
+
+
+def _same(record: Mapping[str, Any], job: Job) -> bool:
+    # A skipped sample's record has no split.
+    same = record.get("id") == job.id and record.get("split", job.split) == job.split
+    return same and record.get("generator", {}) == job.generator
 
 
 def _whole(record: dict[str, Any], place: Place) -> bool:
@@ -189,6 +197,7 @@ def _clear_one(out: Path, manifest: Path) -> None:
             _remove(out, _outputs(record))
     if division(manifest.name) == 1:
         (out / "report.html").unlink(missing_ok=True)
+        (out / MAP).unlink(missing_ok=True)
     manifest.unlink(missing_ok=True)
 
 

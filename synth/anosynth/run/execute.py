@@ -74,6 +74,7 @@ def _made(job: Job, place: Place, view: bool) -> dict[str, Any]:
         "status": "made",
         "source": {"path": job.source.path.as_posix(), "sha256": digest},
         "category": job.source.category,
+        "split": job.split,
         "generator": job.generator,
         "seed": place.seed,
         "key": job.source.key,
@@ -101,7 +102,8 @@ def _copied(job: Job, place: Place) -> dict[str, Any]:
         digest = hashlib.sha256(data).hexdigest()
         outputs.append({"role": "truth" if number else "sample", "path": target, "sha256": digest})
     source = {"path": job.source.path.as_posix(), "sha256": outputs[0]["sha256"]}
-    return {"id": job.id, "status": "copied", "source": source, "category": job.source.category, "outputs": outputs}
+    place_of = {"category": job.source.category, "split": job.split}
+    return {"id": job.id, "status": "copied", "source": source, **place_of, "outputs": outputs}
 
 
 def _skipped(job: Job, place: Place, reason: str) -> dict[str, Any]:

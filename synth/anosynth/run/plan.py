@@ -17,6 +17,7 @@ from anosynth.recipe import Recipe
 from anosynth.seeding import SCHEME, stream
 
 from .manifest import is_manifest
+from .splits import check_shares, split_of
 
 _MESHES = (".stl", ".obj", ".off", ".glb")
 
@@ -29,6 +30,7 @@ class Job:
         id: the path of the sample relative to OUT; unique in a run.
         kind: "make" or "copy".
         source: the file it comes from, relative to the root; `category` as in `Source`.
+        split: "train", "validation" or "test".
         generator: the drawn generator's record (make only).
         files: (from, to) pairs relative to root and OUT (copy only).
     """
@@ -37,6 +39,7 @@ class Job:
     kind: str
     source: Source
     variant: int = 0
+    split: str = "train"
     generator: dict[str, Any] = field(default_factory=dict)
     files: tuple[tuple[str, str], ...] = ()
 
@@ -62,7 +65,9 @@ class Plan:
         sample: number of points to sample from a mesh, 0 to keep it a mesh.
         foreground: of photos, "auto" to keep defects on the part, "none" for anywhere.
         roi: path of an image whose non-black pixels are where defects may lie, "" for none.
-        held_out: share of each category's normal samples that anomalies are made of and that training loses.
+        held_out: of a data set, the share of each category's normal samples that anomalies are made of and that
+            training loses.
+        split: of plain files, the shares of training, validation and test.
         categories: of a data set; empty for all.
         shard: (i, n), 1 <= i <= n: this run makes every n-th job.
     """
@@ -77,6 +82,7 @@ class Plan:
     foreground: str = "auto"
     roi: str = ""
     held_out: float = 0.2
+    split: tuple[float, ...] = (0.7, 0.1, 0.2)
     categories: tuple[str, ...] = ()
     only: tuple[Path, ...] = ()
     shard: tuple[int, int] = (1, 1)
@@ -87,6 +93,7 @@ class Plan:
             raise ParameterError(f"--shard: {index}/{number}: expected i/n with 1 <= i <= n")
         if self.count < 1:
             raise ParameterError(f"--count: {self.count}: must be >= 1")
+        check_shares(self.split)
 
     @cached_property
     def samples(self) -> list[Labelled]:
@@ -115,6 +122,10 @@ class Plan:
         chosen = held_out(goods, self.seed, self.held_out)
         return [source for source in goods if source.key in chosen]
 
+    def split_of(self, source: Source) -> str:
+        """Return the split of what is made of a source: of plain files its own, of a data set always the test split."""
+        return "test" if self.layout.holds_out else split_of(source.key, self.seed, self.split)
+
     def jobs(self) -> Iterator[Job]:
         """Yield the jobs of this shard, in the order of the manifest."""
         index, number = self.shard
@@ -131,7 +142,7 @@ class Plan:
                 target = self.layout.target(source, generator.name, variant)
                 if self.sample and Path(target).suffix.lower() in _MESHES:
                     target = Path(target).with_suffix(f"{Path(target).suffix}.ply").as_posix()
-                yield Job(target, "make", source, variant, generator.record())
+                yield Job(target, "make", source, variant, self.split_of(source), generator.record())
 
     def _copies(self) -> Iterator[Job]:
         taken = {source.key for source in self.sources}
@@ -143,7 +154,7 @@ class Plan:
             if sample.kind == "good" and not held:
                 paths = [sample.path, *self.layout.companions(self.root, sample)]
                 files = tuple((path.as_posix(), path.as_posix()) for path in paths)
-                yield Job(sample.path.as_posix(), "copy", source, files=files)
+                yield Job(sample.path.as_posix(), "copy", source, split=sample.split, files=files)
 
     def header(self, out: Path) -> dict[str, Any]:
         """Return the first line of the manifest: what must be equal for a run to go on where another stopped."""
@@ -159,6 +170,7 @@ class Plan:
             "sample": self.sample,
             **({"foreground": self.foreground, "roi": self.roi} if self.layout.family == "images" else {}),
             "held_out": self.held_out if self.layout.holds_out else None,
+            "split": None if self.layout.holds_out else list(self.split),
             "categories": list(self.categories),
             "shard": list(self.shard),
             # Both without links: the system follows a link before it climbs with `..`.
