@@ -22,7 +22,11 @@ from anosynth.errors import DataError, Impossible, NotMade, ParameterError, Unkn
 from anosynth.params import check_bounds, shown
 from anosynth.seeding import Rng, RngLike, as_rng
 
-FAMILIES: Mapping[str, str] = {"pointclouds": "anosynth.pointclouds", "images": "anosynth.images"}
+FAMILIES: Mapping[str, str] = {
+    "pointclouds": "anosynth.pointclouds",
+    "images": "anosynth.images",
+    "features": "anosynth.features",
+}
 """The families and the packages in which their generators live, one module each."""
 
 ENTRY_POINTS = "anosynth.generators"
@@ -39,6 +43,8 @@ class Anomaly:
         effect: float32, one per element, signed: displacement along the outward normal in file units for clouds.
         instances: uint16, one per element: 0 for normal, else the number of the defect.
         generator: the generator that made it.
+        grade: for photos, (H, W) float32 from 0 to 1: how anomalous each pixel is, of generators that grade their
+            labels; 0 outside the mask.
         stats: plain numbers and texts about how it was made (attempts, heights, areas).
         before: what the labels refer to: the input, for clouds the input with its mesh refined where the defect needed
             it (rows only appended).
@@ -53,6 +59,7 @@ class Anomaly:
     generator: Generator
     stats: Mapping[str, Any] = field(default_factory=dict)
     before: Any = None
+    grade: NDArray[np.float32] | None = None
     origin: NDArray[np.int64] | None = None
     removed: NDArray[np.int64] | None = None
 

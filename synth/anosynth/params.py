@@ -6,7 +6,7 @@ A value is written the same way in Python, JSON, YAML and on the command line:
     0.005:0.03           a range, drawn uniformly            Python and JSON also (0.005, 0.03), [0.005, 0.03]
     0.005:0.03:log       a range, drawn uniformly in its logarithm
     local|solid          a choice, drawn with equal probability
-    0.15mm               a length with a unit (a plain length is a fraction of the bounding-box diagonal)
+    0.15mm, 12px, 3mm2   a length or an area with a unit (without one it is a fraction of the sample's own size)
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _BOUNDS: Mapping[str, tuple[str, Callable[[Any, Any], bool]]] = {
     "exclusiveMaximum": ("<", operator.lt),
 }
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-_LENGTH = re.compile(rf"({_NUMBER})\s*({'|'.join(sorted(METRES, key=len, reverse=True))})")
+_LENGTH = re.compile(rf"({_NUMBER})\s*((?:{'|'.join(sorted([*METRES, 'px'], key=len, reverse=True))})2?)")
 
 
 def param(
@@ -75,29 +75,42 @@ def _length(value: Any) -> Any:
     return f"{float(match[1])!r}{match[2]}" if match else value
 
 
-def _check_length(value: Any) -> float | str:
-    value = _length(value)
-    if isinstance(value, str):
-        if _LENGTH.fullmatch(value):
-            return value
+def _of_units(*units: str) -> BeforeValidator:
+    """Return the check of a number that may carry one of `units`."""
+    expected = f"expected a number or a number with a unit ({', '.join(units)})"
+
+    def check(value: Any) -> float | str:
+        value = _length(value)
+        if isinstance(value, str):
+            match = _LENGTH.fullmatch(value)
+            if match and match[2] in units:
+                return value
+            try:
+                return float(value)
+            except ValueError:
+                raise ValueError(expected) from None
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+            raise ValueError(expected)
         try:
             return float(value)
-        except ValueError:
-            raise ValueError(f"expected a number or a number with a unit ({', '.join(METRES)})") from None
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise ValueError(f"expected a number or a number with a unit ({', '.join(METRES)})")
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf
+        except OverflowError:
+            return math.inf
+
+    return BeforeValidator(check)
 
 
-Length = Annotated[Union[float, str], BeforeValidator(_check_length)]
+Length = Annotated[Union[float, str], _of_units(*METRES)]
 """A length: a float is a fraction of the bounding-box diagonal, a text such as "0.15mm" has its unit with it."""
+
+Size = Annotated[Union[float, str], _of_units("px", *METRES)]
+"""A length in a photo: a float is a fraction of the shorter side, "12px" and "0.3mm" have their unit with them."""
+
+Area = Annotated[Union[float, str], _of_units("px2", *(f"{unit}2" for unit in METRES))]
+"""An area in a photo: a float is a fraction of the photo, "200px2" and "0.5mm2" have their unit with them."""
 
 
 def split_length(value: float | str) -> tuple[float, str | None]:
-    """Return (number, unit); the unit is None for a fraction of the diagonal."""
+    """Return (number, unit); the unit is None for a fraction of the sample's own size."""
     if isinstance(value, str):
         match = _LENGTH.fullmatch(value)
         if match is None:
@@ -117,7 +130,7 @@ def check_bounds(name: str, value: Any, field: FieldInfo) -> None:
     number = value
     extra = extra_of(field)
     if isinstance(value, str) and _LENGTH.fullmatch(value):
-        # Upper bounds are fractions of the diagonal; they are checked when the cloud is known.
+        # Upper bounds are fractions of the sample's size, which is not known yet.
         number = split_length(value)[0]
         extra = {key: bound for key, bound in extra.items() if bound == 0}
     if isinstance(number, bool) or not isinstance(number, (int, float)):

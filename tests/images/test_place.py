@@ -32,6 +32,13 @@ SHAPE = st.tuples(st.integers(8, 90), st.integers(8, 90))
 SEED = st.integers(0, 2**32)
 
 
+NONE = np.zeros((9, 9), np.bool_)
+
+
+def of(free: np.ndarray) -> Image:
+    return grey(*free.shape)
+
+
 def grey(height: int, width: int) -> Image:
     return Image(np.full((height, width), 128, np.uint8))
 
@@ -45,7 +52,7 @@ def test_every_free_pixel_is_as_likely(crowded):
     places = np.flatnonzero(free)
     root = Rng(1)
     draws = 8000
-    centres = np.array([centre_of(free, root.child(k)) for k in range(draws)])
+    centres = np.array([centre_of(of(free), free, root.child(k)) for k in range(draws)])
     counts = np.bincount(centres[:, 0] * 50 + centres[:, 1], minlength=free.size)
     assert counts[~free.ravel()].sum() == 0
     expected = draws / len(places)
@@ -55,9 +62,9 @@ def test_every_free_pixel_is_as_likely(crowded):
 
 def test_no_free_pixel_is_refused():
     with pytest.raises(DataError, match="no pixel is free"):
-        centre_of(np.zeros((9, 9), np.bool_), Rng(0))
+        centre_of(of(NONE), NONE, Rng(0))
     with pytest.raises(DataError, match="no pixel is free"):
-        placed(np.zeros((9, 9), np.bool_), (3, 3), Rng(0))
+        placed(of(NONE), NONE, (3, 3), Rng(0))
 
 
 def test_boxes_at_a_border_are_cut_or_moved():
@@ -74,7 +81,7 @@ def test_a_placed_box_is_inside_and_holds_a_free_pixel(shape, size, seed, share)
     rng = Rng(seed)
     free = (rng.child("free").random(shape[0] * shape[1]) < share).reshape(shape)
     free[0, 0] = True
-    top, left, bottom, right = placed(free, size, rng)
+    top, left, bottom, right = placed(of(free), free, size, rng)
     assert 0 <= top < bottom <= shape[0]
     assert 0 <= left < right <= shape[1]
     assert (bottom - top, right - left) == (min(size[0], shape[0]), min(size[1], shape[1]))
@@ -85,14 +92,14 @@ def test_a_free_pixel_is_at_the_centre_of_the_box():
     free = np.zeros((60, 70), np.bool_)
     free[22, 31] = True
     for size in ((1, 1), (2, 3), (7, 10), (16, 9)):
-        top, left = placed(free, size, Rng(3))[:2]
+        top, left = placed(of(free), free, size, Rng(3))[:2]
         assert (top + size[0] // 2, left + size[1] // 2) == (22, 31)
 
 
 def test_all_positions_are_as_likely_and_borders_get_no_more():
     free = np.ones((20, 12), np.bool_)
     root = Rng(8)
-    tops = np.bincount([placed(free, (5, 4), root.child(k))[0] for k in range(6400)], minlength=16)
+    tops = np.bincount([placed(of(free), free, (5, 4), root.child(k))[0] for k in range(6400)], minlength=16)
     assert len(tops) == 16
     assert np.abs(tops - 400).max() < 5 * 20
 

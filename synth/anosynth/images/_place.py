@@ -15,6 +15,7 @@ from anosynth.seeding import Rng
 
 from ._base import FLOOR, LEAST_PIXELS, Box
 from ._sample import Image, Mask
+from ._seats import drawn
 
 Alpha = NDArray[np.float32]
 
@@ -29,13 +30,19 @@ _GUESSES = 32
 _HARD = 1e-3
 
 
-def centre_of(free: Mask, rng: Rng) -> tuple[int, int]:
-    """Return (row, column) of a pixel of `free` (H, W) bool, each with equal probability.
+def centre_of(image: Image, free: Mask, rng: Rng) -> tuple[int, int]:
+    """Return (row, column) of a pixel of `free` (H, W) bool, drawn from the image's prior, or each equally likely.
 
     Raises:
         DataError: none is free.
     """
+    return _centre(image.prior, free, rng)
+
+
+def _centre(prior: NDArray[np.float32] | None, free: Mask, rng: Rng) -> tuple[int, int]:
     height, width = free.shape
+    if prior is not None:
+        return drawn(prior * free, rng.uniform())
     # Most images are free nearly everywhere: a few guesses, as uniform as a list of all free pixels, spare its cost.
     for _ in range(_GUESSES):
         row, column = rng.integer(0, height - 1), rng.integer(0, width - 1)
@@ -62,7 +69,7 @@ def moved_inside(centre: tuple[int, int], size: tuple[int, int], shape: tuple[in
     return top, left, top + h, left + w
 
 
-def placed(free: Mask, size: tuple[int, int], rng: Rng) -> Box:
+def placed(image: Image, free: Mask, size: tuple[int, int], rng: Rng) -> Box:
     """Return a box of `size` (h, w), cut to the image if that is smaller, with a free pixel at its centre.
 
     Centres are drawn among those around which the box fits, so that borders get no more than their share; if none of
@@ -72,11 +79,12 @@ def placed(free: Mask, size: tuple[int, int], rng: Rng) -> Box:
         DataError: no pixel of `free` (H, W) is free.
     """
     h, w = min(size[0], free.shape[0]), min(size[1], free.shape[1])
-    inner = free[h // 2 : free.shape[0] - (h - 1) // 2, w // 2 : free.shape[1] - (w - 1) // 2]
-    if inner.any():
-        row, column = centre_of(inner, rng)
+    fitting = (slice(h // 2, free.shape[0] - (h - 1) // 2), slice(w // 2, free.shape[1] - (w - 1) // 2))
+    prior = None if image.prior is None else image.prior[fitting]
+    if (free[fitting] if prior is None else free[fitting] & (prior > 0)).any():
+        row, column = _centre(prior, free[fitting], rng)
         return row, column, row + h, column + w
-    return moved_inside(centre_of(free, rng), (h, w), (free.shape[0], free.shape[1]))
+    return moved_inside(centre_of(image, free, rng), (h, w), (free.shape[0], free.shape[1]))
 
 
 def rectangle_size(shape: tuple[int, int], *, area: float, aspect: float) -> tuple[int, int]:
@@ -102,7 +110,7 @@ def rectangle(image: Image, rng: Rng, free: Mask, *, area: float, aspect: float)
     Raises:
         DataError: no pixel is free.
     """
-    return placed(free, rectangle_size(image.shape, area=area, aspect=aspect), rng)
+    return placed(image, free, rectangle_size(image.shape, area=area, aspect=aspect), rng)
 
 
 def other_place(box: Box, shape: tuple[int, int], rng: Rng) -> Box:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anosynth.errors import DataError
+from anosynth.errors import DataError, Impossible
+from anosynth.params import METRES, split_length
 
 Array = NDArray[Any]
 Mask = NDArray[np.bool_]
@@ -24,11 +25,15 @@ class Image:
     Attributes:
         pixels: (H, W) or (H, W, C) uint8, uint16 or float32 (0 to 1), any H, W >= 8 and C >= 1, channels in file order.
         foreground: (H, W) bool where defects may lie, or None for everywhere.
+        prior: (H, W) float32 >= 0, how likely defects are centred on a pixel, up to a factor; or None for equally.
+        mm_per_px: what a pixel measures in millimetres, or None if that is not known.
         document: what the format's writer needs beside the pixels; opaque.
     """
 
     pixels: Array
     foreground: Mask | None = None
+    prior: NDArray[np.float32] | None = None
+    mm_per_px: float | None = None
     document: Any = None
 
     def __post_init__(self) -> None:
@@ -41,6 +46,8 @@ class Image:
             raise DataError(f"pixels: {p.shape[0]} x {p.shape[1]}: expected at least 8 x 8")
         if self.foreground is not None and self.foreground.shape != p.shape[:2]:
             raise DataError(f"foreground: {self.foreground.shape}: does not fit {p.shape[0]} x {p.shape[1]} pixels")
+        if self.prior is not None and self.prior.shape != p.shape[:2]:
+            raise DataError(f"prior: {self.prior.shape}: does not fit {p.shape[0]} x {p.shape[1]} pixels")
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -60,6 +67,34 @@ class Image:
     def side(self) -> int:
         """The shorter side in pixels: what relative sizes refer to."""
         return min(self.shape)
+
+    def length(self, size: float | str) -> float:
+        """Return a `Size` in pixels.
+
+        Raises:
+            Impossible: it has a unit of length, and what a pixel measures is not known.
+        """
+        number, unit = split_length(size)
+        if unit is None:
+            return number * self.side
+        return number if unit == "px" else number * METRES[unit] * 1e3 / self._scale(size)
+
+    def share(self, area: float | str) -> float:
+        """Return an `Area` as a fraction of the image, at most 1.
+
+        Raises:
+            Impossible: it has a unit of length, and what a pixel measures is not known.
+        """
+        number, unit = split_length(area)
+        if unit is None:
+            return number
+        side = 1.0 if unit == "px2" else METRES[unit[:-1]] * 1e3 / self._scale(area)
+        return min(1.0, number * side * side / (self.shape[0] * self.shape[1]))
+
+    def _scale(self, value: float | str) -> float:
+        if self.mm_per_px is None:
+            raise Impossible(f"{value}: what a pixel measures is not known\nhint: give it with --mm-per-px")
+        return self.mm_per_px
 
     def crop(self, box: tuple[int, int, int, int]) -> NDArray[np.float32]:
         """Return the pixels of (top, left, bottom, right) as (h, w, C) float32 fractions of full scale."""

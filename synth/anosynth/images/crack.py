@@ -36,7 +36,7 @@ class Crack(ImageGenerator):
 
     def edit(self, image: Image, rng: Rng, free: Mask) -> Edit:
         length, width = max(SHORTEST, self.length * image.side), max(1.2, self.width * image.side)
-        centre = centre_of(free, rng.child("place"))
+        centre = centre_of(image, free, rng.child("place"))
         lines = crack_lines(centre, length, self.branches, self.jitter, max(3.0, 1.5 * width), rng.child("crack"))
         reach = 0.5 * 1.6 * width + 1.0
         box = stroke_box(lines, reach, image.shape)

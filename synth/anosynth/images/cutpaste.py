@@ -73,7 +73,7 @@ class Cutpaste(ImageGenerator):
         reach = (math.ceil(h * cosine + w * abs(sine)) + 1, math.ceil(w * cosine + h * abs(sine)) + 1)
         # Odd in an odd box, even in an even one: a strip that is not turned then lies on whole pixels.
         size = (reach[0] + (reach[0] - h) % 2, reach[1] + (reach[1] - w) % 2)
-        box = placed(free, size, rng.child("place"))
+        box = placed(image, free, size, rng.child("place"))
         own = moved_inside(((box[0] + box[2]) // 2, (box[1] + box[3]) // 2), (h, w), image.shape)
         source = other_place(own, image.shape, rng.child("source"))
         piece, alpha = turned(image.crop(source), sine, cosine, (box[2] - box[0], box[3] - box[1]))

@@ -42,7 +42,7 @@ class Dent(ImageGenerator):
     def edit(self, image: Image, rng: Rng, free: Mask) -> Edit:
         angle, light = (rng.child(name).uniform(0.0, 2 * math.pi) for name in ("angle", "light"))
         size = ellipse_box(self.area, angle, self.elongation, image.shape)
-        box = moved_inside(centre_of(free, rng.child("place")), size, image.shape)
+        box = moved_inside(centre_of(image, free, rng.child("place")), size, image.shape)
         along, across, long_axis, short_axis = elliptic_axes(*size, angle, self.elongation)
         radius = np.sqrt(along * along + across * across).astype(np.float64)
         down, right = _slope(radius, along, across, angle, long_axis, short_axis, self.softness)

@@ -50,7 +50,7 @@ class EdgeChip(ImageGenerator):
         edge = _edge(image.foreground)
         if not edge.any():
             raise Impossible("the foreground fills the image: it has no edge to break a piece off")
-        centre = centre_of(edge & free, rng.child("place"))
+        centre = centre_of(image, edge & free, rng.child("place"))
         rim = max(1.5, self.width * image.side)
         alpha, box = self._bite(image, rng, centre, margin=max(5, math.ceil(rim) + 2))
         top, left, bottom, right = box

@@ -47,7 +47,7 @@ class Fibre(ImageGenerator):
 
     def edit(self, image: Image, rng: Rng, free: Mask) -> Edit:
         length, width = max(SHORTEST, self.length * image.side), max(1.2, self.width * image.side)
-        line = smooth_line(centre_of(free, rng.child("place")), length, self.bend, rng.child("curve"))
+        line = smooth_line(centre_of(image, free, rng.child("place")), length, self.bend, rng.child("curve"))
         light = rng.child("light").uniform(0.0, 2.0 * np.pi)
         shade = line + 1.5 * width * np.array([steady.sin(light), steady.cos(light)])
         soft = 1.5 * width + 0.5

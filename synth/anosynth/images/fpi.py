@@ -29,7 +29,7 @@ class Fpi(ImageGenerator):
 
     def edit(self, image: Image, rng: Rng, free: Mask) -> Edit:
         side = max(4, round(self.width * image.side))
-        box = placed(free, (side, side), rng.child("place"))
+        box = placed(image, free, (side, side), rng.child("place"))
         alpha = kept(outline_alpha("rectangle", (side, side), rng, softness=self.softness), free, box)
         source = other_place(box, image.shape, rng.child("source"))
         mirror = rng.child("mirror").integer(1, 3)

@@ -46,7 +46,7 @@ class MissingPart(ImageGenerator):
         places = rng.child("place")
         best, most = None, -1.0
         for _ in range(_TRIES):
-            box, alpha = _framed(outline, centre_of(free, places), image.shape)
+            box, alpha = _framed(outline, centre_of(image, free, places), image.shape)
             clear, score = _preview(image, box, alpha)
             if score > most:
                 best, most = (box, alpha), score

@@ -53,6 +53,7 @@ class Nsa(ImageGenerator):
     overlap: float = param(0.5, ge=0, le=1, help="least share of the patch on the foreground, at both places")
 
     def check(self) -> None:
+        super().check()
         if self.smallest > self.largest:
             raise ParameterError(f"`smallest`: {self.smallest}: must be <= `largest` ({self.largest})")
 
@@ -73,8 +74,8 @@ class Nsa(ImageGenerator):
         alpha = np.full(size, 1.0 if self.blend == "swap" else self.strength, dtype=np.float32)
         made = 0
         for _ in range(_TRIES):
-            box = moved_inside(centre_of(free, places), size, image.shape)
-            origin = moved_inside(centre_of(free, origins), source_size, image.shape)
+            box = moved_inside(centre_of(image, free, places), size, image.shape)
+            origin = moved_inside(centre_of(image, free, origins), source_size, image.shape)
             if box == origin or _share(free, box) < self.overlap or _share(free, origin) < self.overlap:
                 continue
             old, patch = image.crop(box), _resized(image.crop(origin), size)[::down, ::across]

@@ -40,7 +40,7 @@ class Pit(ImageGenerator):
     def edit(self, image: Image, rng: Rng, free: Mask) -> Edit:
         largest = max(2.2, 0.5 * self.size * image.side)
         spread = self.spread * image.side if self.pits > 1 else 0.0
-        centre = centre_of(free, rng.child("place"))
+        centre = centre_of(image, free, rng.child("place"))
         half = math.ceil(spread + 1.8 * largest) + 2
         box = box_around(centre, (2 * half + 1, 2 * half + 1), image.shape)
         dark = np.zeros((box[2] - box[0], box[3] - box[1]), dtype=np.float32)

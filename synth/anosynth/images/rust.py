@@ -47,7 +47,7 @@ class Rust(ImageGenerator):
 
     def edit(self, image: Image, rng: Rng, free: Mask) -> Edit:
         wanted = max(_LEAST_AREA, min(self.area * free.size, 0.5 * np.count_nonzero(free)))
-        centre = centre_of(free, rng.child("place"))
+        centre = centre_of(image, free, rng.child("place"))
         size = 1.7 * wanted
         for _ in range(_WIDENINGS):
             place = patch(

@@ -55,7 +55,7 @@ class Scratch(ImageGenerator):
 
     def edit(self, image: Image, rng: Rng, free: Mask) -> Edit:
         length, width = max(SHORTEST, self.length * image.side), max(1.2, self.width * image.side)
-        line = smooth_line(centre_of(free, rng.child("place")), length, self.bend, rng.child("curve"))
+        line = smooth_line(centre_of(image, free, rng.child("place")), length, self.bend, rng.child("curve"))
         edge = 0.5 * width + 0.4
         reach = 0.5 * width + edge + 1.0
         box = stroke_box([line], reach, image.shape)

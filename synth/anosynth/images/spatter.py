@@ -40,7 +40,7 @@ class Spatter(ImageGenerator):
     exponent: float = param(1.6, ge=0.5, le=5, vary=(1.2, 2.5), help="exponent of the law of sizes; more: smaller ones")
 
     def edit(self, image: Image, rng: Rng, free: Mask) -> Edit:
-        centre = centre_of(free, rng.child("place"))
+        centre = centre_of(image, free, rng.child("place"))
         u = rng.child("sizes").random(self.droplets)
         least = _SMALLEST**self.exponent
         # The Pareto law between `_SMALLEST` and 1, by its inverse; the largest first, which lies in the middle.

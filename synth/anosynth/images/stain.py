@@ -151,7 +151,7 @@ class Stain(ImageGenerator):
 
     def edit(self, image: Image, rng: Rng, free: Mask) -> Edit:
         wanted = max(_LEAST_AREA, min(self.area * free.size, 0.5 * np.count_nonzero(free)))
-        centre = centre_of(free, rng.child("place"))
+        centre = centre_of(image, free, rng.child("place"))
         weights = tint(image.channels, 0.4, rng.child("colour"))
         if image.channels == 3 and rng.child("brown").uniform() < _BROWN:
             weights = np.sort(weights)

@@ -62,7 +62,7 @@ class Warp(ImageGenerator):
 
         def edits() -> Iterator[Edit]:
             for _ in range(_TRIES):
-                box = moved_inside(centre_of(free, places), size, image.shape)
+                box = moved_inside(centre_of(image, free, places), size, image.shape)
                 yield Edit(box, resample(image.crop(box), down, right), alpha, stats)
 
         edit = first_visible(edits(), image)
