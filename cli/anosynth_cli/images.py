@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
-from anosynth.errors import ParameterError
+from anosynth.run.reading import Reading
 
 from . import making, running
 
 EXAMPLE = "anosynth images good/ anomalous/"
 
 _MIX = "photo-defects"
+_MAP = "an image, or of a folder's image of the photo's name"
 _HELP = """Make labelled anomalies on photos.
 
 PATHS are the inputs (files, folders or patterns) and, last, the folder OUT to write to. With --dataset, PATHS is OUT
@@ -21,7 +22,7 @@ alone (default: ./anosynth-out/DATASET). Without --generator and --recipe, the n
 kinds of defects.
 
 Values: 0.02, a range 0.005:0.03 or 0.005:0.03:log, a choice a|b. Lengths are fractions of the photo's shorter side,
-strengths of full scale.
+12px, or 0.3mm together with --mm-per-px; areas are fractions of the photo, 200px2 or 0.5mm2; strengths of full scale.
 """
 
 
@@ -44,9 +45,19 @@ def _run(
     split: making.Split = "0.7:0.1:0.2",
     count: making.Count = 1,
     foreground: Annotated[
-        str, typer.Option(help="auto: keep defects on the part where there is a background; none: anywhere.")
+        str,
+        typer.Option(
+            help="auto: keep defects on the part where there is a background; none: anywhere; or a folder of masks, "
+            "or a function as package.module:name."
+        ),
     ] = "auto",
-    roi: Annotated[str, typer.Option(help="Image whose non-black pixels are where defects may lie.")] = "",
+    roi: Annotated[str, typer.Option(help=f"Where defects may lie: the non-black pixels of {_MAP}.")] = "",
+    exclude: Annotated[str, typer.Option(help=f"Where they must not: the non-black pixels of {_MAP}.")] = "",
+    prior: Annotated[str, typer.Option(help=f"How likely they are centred where: the grey values of {_MAP}.")] = "",
+    mm_per_px: Annotated[
+        Optional[float],  # noqa: UP045 - evaluated at run time
+        typer.Option("--mm-per-px", help="What a pixel measures, for lengths such as 0.3mm."),
+    ] = None,
     seed: making.Seed = "0",
     workers: making.Workers = 1,
     shard: making.Shard = "1/1",
@@ -56,8 +67,6 @@ def _run(
     on_error: making.OnError = "skip",
     json: making.Json = False,
 ) -> None:
-    if foreground not in ("auto", "none"):
-        raise ParameterError(f"--foreground: {foreground}: must be auto or none")
     plan, out = making.plan_of(
         "images",
         "photos",
@@ -74,8 +83,7 @@ def _run(
         shard=shard,
         example=EXAMPLE,
         count=count,
-        foreground=foreground,
-        roi=roi,
+        reading=Reading(foreground=foreground, roi=roi, exclude=exclude, prior=prior, mm_per_px=mm_per_px),
     )
     if dry_run:
         running.print_plan(plan, as_json=json)

@@ -15,6 +15,7 @@ COMMANDS = {
     "schema": "Print the JSON Schema of a generator's parameters",
     "verify": "Check that a data set is whole and that its labels are what changed",
     "replay": "Make samples again from their manifest lines and compare the bytes",
+    "export": "Write a data set of photos as COCO, YOLO, Label Studio and other tools read it",
     "toy": "Make licence-free toy parts to try things on",
     "demo": "Make toy parts, put defects on them and write a report: half a minute",
 }

@@ -8,9 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, Optional, get_args, get_origin
 
 import typer
+from pydantic.fields import FieldInfo
 
 from anosynth.generator import Generator
-from anosynth.params import extra_of
+from anosynth.params import Area, extra_of
+
+_FORMS: dict[Any, str] = {int: "INTEGER", bool: "true|false", float: "NUMBER", str: "TEXT"}
 
 
 def given(arguments: Sequence[str], *flags: str) -> str | None:
@@ -45,7 +48,7 @@ def with_parameters(function: Callable[..., None], generator: type[Generator]) -
                 None,
                 f"--{name.replace('_', '-')}",
                 help=f"[{generator.name}] {describe(generator, name)}",
-                metavar=form(field.annotation),
+                metavar=form(field),
                 show_default=False,
             ),
         )
@@ -89,12 +92,10 @@ def bounds(extra: Any) -> tuple[str, str]:
     return low, high
 
 
-def form(annotation: Any) -> str:
-    """Return the written form of a field's type, for help and tables."""
-    if get_origin(annotation) is Literal:
-        return "|".join(str(value) for value in get_args(annotation))
-    if annotation is int:
-        return "INTEGER"
-    if annotation is bool:
-        return "true|false"
-    return "NUMBER" if annotation is float else "LENGTH"
+def form(field: FieldInfo) -> str:
+    """Return the written form of a field's values, for help and tables."""
+    if get_origin(field.annotation) is Literal:
+        return "|".join(str(value) for value in get_args(field.annotation))
+    if field.annotation in _FORMS:
+        return _FORMS[field.annotation]
+    return "AREA" if Area.__metadata__[0] in field.metadata else "LENGTH"

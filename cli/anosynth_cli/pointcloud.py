@@ -10,6 +10,7 @@ import typer
 from anosynth.errors import ParameterError
 from anosynth.generator import find
 from anosynth.params import METRES, Length, split_length
+from anosynth.run.reading import Reading
 
 from . import making, running
 
@@ -73,8 +74,7 @@ def _run(
         shard=shard,
         example=EXAMPLE,
         count=count,
-        unit=unit,
-        sample=sample,
+        reading=Reading(unit=unit, sample=sample),
     )
     if dry_run:
         running.print_plan(plan, as_json=json)

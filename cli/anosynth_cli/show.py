@@ -38,9 +38,7 @@ def _run(
         return
     sys.stdout.write(f"{cls.name} ({cls.family}, version {cls.version})\n\n{inspect.getdoc(cls)}\n\nParameters\n")
     for field_name, field in cls.model_fields.items():
-        sys.stdout.write(
-            f"  --{field_name.replace('_', '-')} {form(field.annotation)}\n      {describe(cls, field_name)}\n"
-        )
+        sys.stdout.write(f"  --{field_name.replace('_', '-')} {form(field)}\n      {describe(cls, field_name)}\n")
     line = {"pointclouds": "pointcloud --generator {} in.ply out/", "images": "images --generator {} good/ out/"}
     sys.stdout.write(f"\nExample: anosynth {line[cls.family].format(cls.name)}\n")
 

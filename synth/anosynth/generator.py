@@ -43,13 +43,13 @@ class Anomaly:
         effect: float32, one per element, signed: displacement along the outward normal in file units for clouds.
         instances: uint16, one per element: 0 for normal, else the number of the defect.
         generator: the generator that made it.
-        grade: for photos, (H, W) float32 from 0 to 1: how anomalous each pixel is, of generators that grade their
-            labels; 0 outside the mask.
         stats: plain numbers and texts about how it was made (attempts, heights, areas).
         before: what the labels refer to: the input, for clouds the input with its mesh refined where the defect needed
             it (rows only appended).
         origin: for clouds, (N,) int64: the row of `before` that each element came from, -1 for new ones.
         removed: for clouds, (R,) int64: rows of `before` that are no longer there.
+        grade: for photos, (H, W) float32 from 0 to 1: how anomalous each pixel is, of generators that grade their
+            labels; 0 outside the mask.
     """
 
     sample: Any
@@ -59,9 +59,9 @@ class Anomaly:
     generator: Generator
     stats: Mapping[str, Any] = field(default_factory=dict)
     before: Any = None
-    grade: NDArray[np.float32] | None = None
     origin: NDArray[np.int64] | None = None
     removed: NDArray[np.int64] | None = None
+    grade: NDArray[np.float32] | None = None
 
 
 class Generator(BaseModel):
@@ -153,7 +153,9 @@ def from_record(record: Mapping[str, Any]) -> Generator:
 def names(family: str) -> list[str]:
     """Return the names of all generators of a family, sorted, without importing any."""
     package = importlib.import_module(FAMILIES[family])
-    own = {m.name.replace("_", "-") for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")}
+    other = getattr(package, "NO_GENERATORS", ())
+    modules = [m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")]
+    own = {name.replace("_", "-") for name in modules if name not in other}
     return sorted(own | {entry.name for entry in entry_points(group=ENTRY_POINTS) if _in_family(entry.value, family)})
 
 

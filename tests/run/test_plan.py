@@ -16,13 +16,15 @@ from anosynth.pointclouds import Bulge, Dent
 from anosynth.recipe import Recipe
 from anosynth.run import Plan
 from anosynth.run.plan import unwritten
+from anosynth.run.reading import Reading
 from anosynth.seeding import stream
 
 MIX = Recipe([(2, Dent), (1, Bulge)], name="mix")
 
 
 def make(root: Path, **values) -> Plan:
-    return Plan(root, find_layout("folder"), values.pop("recipe", MIX), **values)
+    reading = Reading(**{name: values.pop(name) for name in ("unit", "sample") if name in values})
+    return Plan(root, find_layout("folder"), values.pop("recipe", MIX), reading=reading, **values)
 
 
 @pytest.fixture

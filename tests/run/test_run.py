@@ -27,6 +27,7 @@ from anosynth.run.engines import processes, serial
 from anosynth.run.execute import file_sha256
 from anosynth.run.manifest import Manifest, read_lines
 from anosynth.run.plan import Job, Task
+from anosynth.run.reading import Reading
 from anosynth_cli import main as command
 
 LINE = ("pointcloud", "--area", "0.1:0.2", "--no-report")
@@ -47,7 +48,8 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 def make(root: Path, **values) -> Plan:
     recipe = values.pop("recipe", None) or Recipe([Vary(PerlinSurface, area="0.1:0.2")], name="perlin-surface")
-    return Plan(root, find_layout("folder"), recipe, **values)
+    reading = Reading(**{name: values.pop(name) for name in ("unit", "sample") if name in values})
+    return Plan(root, find_layout("folder"), recipe, reading=reading, **values)
 
 
 def records(out: Path, name: str = "manifest.jsonl") -> list[dict]:
@@ -329,7 +331,7 @@ def test_a_worker_that_dies_between_two_tasks_loses_none():
 @pytest.mark.slow
 def test_a_task_that_always_kills_its_worker_is_named(monkeypatch):
     monkeypatch.setattr(engines, "_RETRIES", 1)
-    with pytest.raises(AnosynthError, match="worker processes died 2 times near `0(08|16)`\nhint: is there enough memory"):
+    with pytest.raises(AnosynthError, match=r"worker processes died 2 times near `0(08|16)`\nhint: is there"):
         list(processes(2)(tasks(30), die_always))
 
 

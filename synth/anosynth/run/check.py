@@ -16,6 +16,7 @@ from .drive import inside
 from .execute import Place, execute, family_of, file_sha256, load
 from .manifest import division, manifest_name, manifests, read_lines
 from .plan import Job
+from .reading import Reading
 
 _NEEDED: dict[str, dict[str, type]] = {
     "made": {"outputs": list, "source": dict, "category": str, "generator": dict, "seed": int, "variant": int},
@@ -43,7 +44,7 @@ def verify(out: Path, root: Path | None = None) -> Iterator[Finding]:
     Raises:
         DataError: there is no manifest, or it is not readable.
     """
-    for place, record in _rows(out, root):
+    for place, record in _rows(out, root, maps=False):
         if record["status"] == "skipped":
             yield Finding(record["id"], "ok", f"skipped: {record['reason']}")
             continue
@@ -67,7 +68,7 @@ def replay(out: Path, only: str | None = None, root: Path | None = None) -> Iter
         DataError: there is no manifest, no such row, or it was made under another scheme.
     """
     found = False
-    for place, record in _rows(out, root):
+    for place, record in _rows(out, root, maps=True):
         if record["status"] != "made" or (only is not None and record["id"] != only):
             continue
         found = True
@@ -85,7 +86,7 @@ def _missing_shards(out: Path) -> list[str]:
     return [name for name in whole if name not in here]
 
 
-def _rows(out: Path, root: Path | None) -> Iterator[tuple[Place, dict[str, Any]]]:
+def _rows(out: Path, root: Path | None, *, maps: bool) -> Iterator[tuple[Place, dict[str, Any]]]:
     for path in manifests(out):
         lines = read_lines(path, finished=True)
         header = next(lines, None)
@@ -96,8 +97,8 @@ def _rows(out: Path, root: Path | None) -> Iterator[tuple[Place, dict[str, Any]]
         try:
             layout = find_layout(header["layout"])
             base = root if root is not None else out / header["root"]
-            where = header.get("foreground", "auto"), header.get("roi", "")
-            place = Place(base, out, layout, int(header["seed"]), header["unit"], int(header["sample"]), *where)
+            reading = Reading.from_record(header, out, maps=maps)
+            place = Place(base, out, layout, int(header["seed"]), reading)
             for record in lines:
                 _check_record(out, record)
                 yield place, record

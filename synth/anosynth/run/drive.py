@@ -67,7 +67,7 @@ def run(
         DataError: OUT holds a data set of other settings; or a sample failed under `on_error="stop"`.
     """
     _prepare(plan, out, overwrite)
-    place = Place(plan.root, out, plan.layout, plan.seed, plan.unit, plan.sample, plan.foreground, plan.roi)
+    place = Place(plan.root, out, plan.layout, plan.seed, plan.reading)
     engine = engines.processes(workers) if workers > 1 else engines.serial
     summary = Summary()
     manifest = Manifest(out, plan.shard)
@@ -87,7 +87,7 @@ def run(
                 raise DataError(f"{record['reason']}\nhint: --on-error skip goes on without it")
         # A worker that was killed leaves the file that it was writing.
         sweep(out)
-        plan.layout.finish(out)
+        plan.layout.finish(out, plan.root)
         if summary.made and plan.layout.maps_splits:
             write_map(out, ((source.path.as_posix(), plan.split_of(source)) for source in plan.sources))
         manifest.finish()

@@ -19,6 +19,7 @@ from anosynth.io.atomic import atomic_write
 from anosynth.seeding import stream
 
 from .plan import Job
+from .reading import AS_FOUND, Reading
 
 _CHUNK = 1 << 22
 
@@ -31,10 +32,7 @@ class Place:
     out: Path
     layout: Layout
     seed: int
-    unit: str | None = None
-    sample: int = 0
-    foreground: str = "auto"
-    roi: str = ""
+    reading: Reading = AS_FOUND
 
 
 def execute(job: Job, place: Place, *, view: bool = False) -> dict[str, Any]:

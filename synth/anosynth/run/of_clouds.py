@@ -25,16 +25,18 @@ __all__ = ["box", "compare", "read", "reading", "unit", "view"]
 
 def reading(place: Place, key: str) -> tuple[Any, ...]:
     """Return what decides, beside the file, what is read: a sampled mesh depends on the seed and the key too."""
-    return (place.unit, place.sample, place.seed, key) if place.sample else (place.unit,)
+    return (
+        (place.reading.unit, place.reading.sample, place.seed, key) if place.reading.sample else (place.reading.unit,)
+    )
 
 
 def read(path: Path, place: Place, key: str) -> PointCloud:
     """Read a source; of a mesh, the asked number of points sampled on it."""
-    cloud = read_cloud(path, unit=place.unit)
-    if place.sample and cloud.faces is not None:
+    cloud = read_cloud(path, unit=place.reading.unit)
+    if place.reading.sample and cloud.faces is not None:
         from anosynth.pointclouds._geometry.refine import sample
 
-        cloud = sample(cloud, place.sample, stream(place.seed, "sample", key))
+        cloud = sample(cloud, place.reading.sample, stream(place.seed, "sample", key))
     return cloud
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anosynth.errors import DataError
+from anosynth.errors import DataError, ParameterError
 from anosynth.generator import Anomaly
 from anosynth.images import Image
 from anosynth.images._foreground import foreground
-from anosynth.io.images import read_image
+from anosynth.io.images import SUFFIXES, read_image
 from anosynth.labels import Faith, faith
 from anosynth.report.images import image_view as view
 
@@ -27,20 +29,81 @@ __all__ = ["box", "compare", "read", "reading", "unit", "view"]
 
 def reading(place: Place, key: str) -> tuple[Any, ...]:
     """Return what decides, beside the file, what is read."""
-    return (place.foreground, place.roi)
+    return (place.reading,)
 
 
 def read(path: Path, place: Place, key: str) -> Image:
-    """Read a source with where defects may lie: the part found in it, and the region of interest if one is given."""
+    """Read a source with where defects may lie: the part found in it, less what the options rule out."""
+    given, image = place.reading, read_image(path)
+    inside = _part(image, given.foreground, path, key)
+    if given.roi:
+        roi = _map(given.roi, key, image, path) > 0
+        inside = roi if inside is None else inside & roi
+    if given.exclude:
+        kept = _map(given.exclude, key, image, path) <= 0
+        inside = kept if inside is None else inside & kept
+    prior = _map(given.prior, key, image, path) if given.prior else None
+    return replace(image, foreground=inside, prior=prior, mm_per_px=given.mm_per_px)
+
+
+def _part(image: Image, how: str, path: Path, key: str) -> NDArray[np.bool_] | None:
+    if how in ("auto", "none"):
+        return foreground(image.pixels) if how == "auto" else None
+    if ":" not in how or "/" in how:
+        return _map(how, key, image, path) > 0
+    pixels = image.pixels.copy()
+    try:
+        inside = np.asarray(_function(how)(pixels))
+    except ParameterError:
+        raise
+    except Exception as error:  # the user's own function may raise anything
+        raise DataError(f"{path}: --foreground {how}: {type(error).__name__}: {error}") from None
+    if inside.dtype != np.bool_ or inside.shape != image.shape:
+        raise DataError(f"{path}: --foreground {how}: gave {inside.dtype} {inside.shape}: expected bool {image.shape}")
+    return inside
+
+
+@functools.lru_cache(maxsize=1)
+def _function(name: str) -> Any:
+    module, _, attribute = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ParameterError(f"--foreground: {name}: cannot be imported: {error}") from None
+    if not callable(found):
+        raise ParameterError(f"--foreground: {name}: is not a function")
+    return found
+
+
+def _map(where: str, key: str, image: Image, path: Path) -> NDArray[np.float32]:
+    """Return the map of a photo as (H, W) float32, the largest of its channels, from 0 to 1."""
+    values = _values(_map_file(where, key, path))
+    if values.shape != image.shape:
+        sizes = [" x ".join(map(str, shape)) for shape in (values.shape, image.shape)]
+        raise DataError(f"{_map_file(where, key, path)}: {sizes[0]}: does not fit the {sizes[1]} pixels of {path}")
+    return values
+
+
+@functools.lru_cache(maxsize=2)
+def _values(path: Path) -> NDArray[np.float32]:
     image = read_image(path)
-    inside = foreground(image.pixels) if place.foreground == "auto" else None
-    if place.roi:
-        region = read_image(Path(place.roi)).pixels > 0
-        region = np.asarray(region.any(axis=2) if region.ndim == 3 else region)
-        if region.shape != image.shape:
-            raise DataError(f"{place.roi}: {region.shape[0]} x {region.shape[1]}: does not fit {path}'s {image.shape}")
-        inside = region if inside is None else region & inside
-    return replace(image, foreground=inside)
+    largest = image.pixels if image.pixels.ndim == 2 else image.pixels.max(axis=2)
+    values: NDArray[np.float32] = (largest / np.float32(image.white)).astype(np.float32)
+    values.flags.writeable = False
+    return values
+
+
+def _map_file(where: str, key: str, path: Path) -> Path:
+    home = Path(where)
+    if not home.is_dir():
+        return home
+    stem = home / PurePosixPath(key).with_suffix("")
+    found = sorted(
+        f for f in stem.parent.glob("*") if f.stem in (stem.name, f"{stem.name}_mask") and f.suffix.lower() in SUFFIXES
+    )
+    if len(found) != 1:
+        raise DataError(f"{path}: {len(found) or 'no'} image of its name in {home}: expected one")
+    return found[0]
 
 
 def unit(anomaly: Anomaly) -> str | None:

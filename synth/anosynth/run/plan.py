@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from anosynth._version import __version__
-from anosynth.datasets.layout import Labelled, Layout, Source, held_out
+from anosynth.datasets._names import remark
+from anosynth.datasets.layout import Labelled, Layout, Source, held_out, walk
 from anosynth.errors import DataError, ParameterError
 from anosynth.recipe import Recipe
 from anosynth.seeding import SCHEME, stream
 
 from .manifest import is_manifest
+from .reading import AS_FOUND, Reading
 from .splits import check_shares, split_of
 
 _MESHES = (".stl", ".obj", ".off", ".glb")
@@ -61,10 +63,7 @@ class Plan:
         root: folder of the input data set; `only` restricts plain files to these, relative to the root.
         layout: of input and output.
         count: anomalous samples per source.
-        unit: unit of the coordinates, for files that do not say it.
-        sample: number of points to sample from a mesh, 0 to keep it a mesh.
-        foreground: of photos, "auto" to keep defects on the part, "none" for anywhere.
-        roi: path of an image whose non-black pixels are where defects may lie, "" for none.
+        reading: how the sources are read.
         held_out: of a data set, the share of each category's normal samples that anomalies are made of and that
             training loses.
         split: of plain files, the shares of training, validation and test.
@@ -77,10 +76,7 @@ class Plan:
     recipe: Recipe
     seed: int = 0
     count: int = 1
-    unit: str | None = None
-    sample: int = 0
-    foreground: str = "auto"
-    roi: str = ""
+    reading: Reading = AS_FOUND
     held_out: float = 0.2
     split: tuple[float, ...] = (0.7, 0.1, 0.2)
     categories: tuple[str, ...] = ()
@@ -98,8 +94,10 @@ class Plan:
     @cached_property
     def samples(self) -> list[Labelled]:
         """All samples of the input, sorted; folders below the root that a run has written to are no input."""
-        if self.only:
-            return [Labelled(path, "train", "good") for path in self.only]
+        if not self.layout.holds_out:
+            # What an earlier run wrote must be gone before it is looked at: its masks have photos beside them.
+            paths = self.only or unwritten(self.root, walk(self.root, self.layout.suffixes))
+            return list(self.layout.named(self.root, paths))
         found = list(self.layout.samples(self.root))
         if self.categories:
             known = {sample.category for sample in found}
@@ -119,7 +117,10 @@ class Plan:
             raise DataError(f"{self.root}: no normal samples found{self._home()}")
         if not self.layout.holds_out:
             return goods
-        chosen = held_out(goods, self.seed, self.held_out)
+        bare = sorted({s.category for s in self.samples} - {source.category for source in goods})
+        if bare:
+            remark(f"{self.root / bare[0]}: no normal training samples (categories: {len(bare)}): no anomalies of them")
+        chosen = held_out(goods, self.seed, self.held_out, self.layout.group)
         return [source for source in goods if source.key in chosen]
 
     def split_of(self, source: Source) -> str:
@@ -140,7 +141,7 @@ class Plan:
             for variant in range(self.count):
                 generator = self.recipe.draw(stream(self.seed, "recipe", source.key, variant))
                 target = self.layout.target(source, generator.name, variant)
-                if self.sample and Path(target).suffix.lower() in _MESHES:
+                if self.reading.sample and Path(target).suffix.lower() in _MESHES:
                     target = Path(target).with_suffix(f"{Path(target).suffix}.ply").as_posix()
                 yield Job(target, "make", source, variant, self.split_of(source), generator.record())
 
@@ -152,12 +153,18 @@ class Plan:
             source = Source(sample.path, sample.category)
             held = sample.split == "train" and source.key in taken and sample.category not in alone
             if sample.kind == "good" and not held:
-                paths = [sample.path, *self.layout.companions(self.root, sample)]
-                files = tuple((path.as_posix(), path.as_posix()) for path in paths)
-                yield Job(sample.path.as_posix(), "copy", source, split=sample.split, files=files)
+                place = self.layout.place(sample)
+                more = [path.as_posix() for path in self.layout.companions(self.root, sample)]
+                files = ((sample.path.as_posix(), place), *((path, path) for path in more))
+                yield Job(place, "copy", source, split=sample.split, files=files)
 
     def header(self, out: Path) -> dict[str, Any]:
-        """Return the first line of the manifest: what must be equal for a run to go on where another stopped."""
+        """Return the first line of the manifest: what must be equal for a run to go on where another stopped.
+
+        Its outputs are the files of the whole data set: without hashes, as they grow with each shard that ends.
+        """
+        categories, kinds = {s.category for s in self.samples}, {v.generator.name for _, v in self.recipe.parts}
+        tables = [{"role": "table", "path": path} for path in self.layout.tables(categories, kinds)]
         return {
             "kind": "header",
             "anosynth": __version__,
@@ -166,9 +173,7 @@ class Plan:
             "count": self.count,
             "layout": self.layout.name,
             "recipe": self.recipe.record(),
-            "unit": self.unit,
-            "sample": self.sample,
-            **({"foreground": self.foreground, "roi": self.roi} if self.layout.family == "images" else {}),
+            **self.reading.record(out),
             "held_out": self.held_out if self.layout.holds_out else None,
             "split": None if self.layout.holds_out else list(self.split),
             "categories": list(self.categories),
@@ -176,6 +181,7 @@ class Plan:
             # Both without links: the system follows a link before it climbs with `..`.
             "root": Path(os.path.relpath(self.root.resolve(), out.resolve())).as_posix(),
             "fingerprint": self.fingerprint,
+            **({"outputs": tables} if tables else {}),
         }
 
     @cached_property
