@@ -98,4 +98,4 @@ def form(field: FieldInfo) -> str:
         return "|".join(str(value) for value in get_args(field.annotation))
     if field.annotation in _FORMS:
         return _FORMS[field.annotation]
-    return "AREA" if Area.__metadata__[0] in field.metadata else "LENGTH"
+    return "AREA" if get_args(Area)[1] in field.metadata else "LENGTH"

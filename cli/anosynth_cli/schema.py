@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
+from anosynth.errors import ParameterError
 from anosynth.generator import find
 
-from .show import family_of
+from .show import FamilyName, family_of
 
 EXAMPLE = "anosynth schema dent"
 
@@ -20,8 +21,15 @@ def command(arguments: Sequence[str]) -> Callable[..., None]:
     return _run
 
 
-def _run(name: Annotated[str, typer.Argument(metavar="NAME", help="Generator; see `anosynth list`.")]) -> None:
-    """Print the JSON Schema of a generator's entry in a recipe."""
-    from anosynth.schema import generator_schema
+def _run(
+    name: Annotated[Optional[str], typer.Argument(metavar="NAME", help="Generator; see `anosynth list`.")] = None,  # noqa: UP045
+    family: FamilyName = None,
+    every: Annotated[bool, typer.Option("--all", help="One schema for the recipes of all families.")] = False,
+) -> None:
+    """Print the JSON Schema of a generator's entry in a recipe, or with --all of whole recipes."""
+    from anosynth.schema import generator_schema, recipe_schema
 
-    sys.stdout.write(json.dumps(generator_schema(find(family_of(name), name)), indent=1) + "\n")
+    if every == (name is not None):
+        raise ParameterError("schema: give a NAME, or --all")
+    schema = generator_schema(find(family_of(name, family), name)) if name else recipe_schema()
+    sys.stdout.write(json.dumps(schema, indent=1) + "\n")

@@ -6,15 +6,21 @@ import inspect
 import json as jsonlib
 import sys
 from collections.abc import Callable, Sequence
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
+from anosynth.errors import ParameterError
 from anosynth.generator import FAMILIES, find, names
 
 from .options import describe, form
 
 EXAMPLE = "anosynth show perlin-surface"
+
+FamilyName = Annotated[
+    Optional[str],  # noqa: UP045 - evaluated at run time
+    typer.Option("--family", help="Family of the generator, where several have one of this name."),
+]
 
 
 def command(arguments: Sequence[str]) -> Callable[..., None]:
@@ -23,6 +29,7 @@ def command(arguments: Sequence[str]) -> Callable[..., None]:
 
 def _run(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Generator or recipe; see `anosynth list`.")],
+    family: FamilyName = None,
     json: Annotated[bool, typer.Option("--json", help="Print the parameters as JSON Schema.")] = False,
 ) -> None:
     """Show a generator (formula, source, parameters, bounds, an example line) or a named recipe."""
@@ -32,17 +39,29 @@ def _run(
     if name in recipe_names():
         sys.stdout.write(jsonlib.dumps(Recipe.read(name).record(), indent=1) + "\n")
         return
-    cls = find(family_of(name), name)
+    cls = find(family_of(name, family), name)
     if json:
         sys.stdout.write(jsonlib.dumps(generator_schema(cls), indent=1) + "\n")
         return
     sys.stdout.write(f"{cls.name} ({cls.family}, version {cls.version})\n\n{inspect.getdoc(cls)}\n\nParameters\n")
     for field_name, field in cls.model_fields.items():
         sys.stdout.write(f"  --{field_name.replace('_', '-')} {form(field)}\n      {describe(cls, field_name)}\n")
+    for other in FAMILIES:
+        if other != cls.family and name in names(other):
+            sys.stdout.write(f"\nThere is another one: anosynth show --family {other} {name}\n")
     line = {"pointclouds": "pointcloud --generator {} in.ply out/", "images": "images --generator {} good/ out/"}
     sys.stdout.write(f"\nExample: anosynth {line[cls.family].format(cls.name)}\n")
 
 
-def family_of(name: str) -> str:
-    """Return the family that has a generator of this name; the first one if none has, for its error message."""
-    return next((family for family in FAMILIES if name in names(family)), next(iter(FAMILIES)))
+def family_of(name: str, family: str | None) -> str:
+    """Return the family that is asked for, else the first that has a generator of this name.
+
+    Raises:
+        ParameterError: there is no such family.
+    """
+    if family is None:
+        # If none has it, the first one, for its error message.
+        return next((family for family in FAMILIES if name in names(family)), next(iter(FAMILIES)))
+    if family not in FAMILIES:
+        raise ParameterError(f"--family: {family}: must be one of {', '.join(FAMILIES)}")
+    return family

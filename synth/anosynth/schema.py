@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .generator import Generator
+from .generator import FAMILIES, Generator, find, names
 from .recipe import MOST_WEIGHT
 
 _RANGE = r"^[^:|]+:[^:|]+(:log)?$"
@@ -37,4 +37,36 @@ def generator_schema(cls: type[Generator]) -> dict[str, Any]:
         "properties": properties,
         "required": ["generator"],
         "additionalProperties": False,
+    }
+
+
+def recipe_schema() -> dict[str, Any]:
+    """Return one JSON Schema (draft 2020-12) of recipes of all families, with every generator's parameters in it.
+
+    Families that need a package which is not installed are left out.
+    """
+    families = []
+    for family in FAMILIES:
+        try:
+            entries = [generator_schema(find(family, name)) for name in names(family)]
+        except ImportError:
+            continue
+        for entry in entries:
+            del entry["$schema"]
+        families.append(
+            {
+                "properties": {
+                    "family": {"const": family},
+                    "recipe": {"type": "string"},
+                    "generators": {"type": "array", "minItems": 1, "items": {"oneOf": entries}},
+                },
+                "required": ["family", "generators"],
+                "additionalProperties": False,
+            }
+        )
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "anosynth recipe",
+        "type": "object",
+        "oneOf": families,
     }
