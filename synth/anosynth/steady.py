@@ -69,6 +69,11 @@ def arctan2(y: ArrayLike, x: ArrayLike) -> Any:
     return value if np.ndim(value) else float(value)
 
 
+def total(values: NDArray[np.float64]) -> float:
+    """Return the sum of (N,) float64, added one after the other: numpy's own order changes from version to version."""
+    return float(np.cumsum(values)[-1]) if len(values) else 0.0
+
+
 def _turned(x: ArrayLike, quarter: int) -> Any:
     x64 = np.asarray(x, dtype=np.float64)
     number = np.rint(x64 * 0.6366197723675814)

@@ -11,6 +11,7 @@ from anosynth.pointclouds._cloud import PointCloud
 from anosynth.pointclouds._geometry.eigen import eigen3
 from anosynth.pointclouds._geometry.patch import Patch
 from anosynth.pointclouds._geometry.refine import refine
+from anosynth.steady import total
 
 Array = NDArray[Any]
 
@@ -43,7 +44,7 @@ def principal_axes(points: Array) -> Array:
 
     The largest component of each of the first two is positive, so that the sign does not depend on the solver.
     """
-    covariance = np.array([[float((points[:, i] * points[:, j]).sum()) for j in range(3)] for i in range(3)])
+    covariance = np.array([[total(points[:, i] * points[:, j]) for j in range(3)] for i in range(3)])
     vectors = eigen3(covariance)[1].T[::-1]
     axes = np.array([axis if axis[np.abs(axis).argmax()] > 0 else -axis for axis in vectors])
     axes[2] = np.cross(axes[0], axes[1])

@@ -129,7 +129,7 @@ def curve(rng: Rng, length: float, *, bend: float, steps: int) -> NDArray[np.flo
     # Half a wave, a whole one, one and a half along the curve: an arc, an S, a double S, the tighter the weaker.
     for k in range(3):
         turn += weight[k] / (k + 1) ** 2 * steady.cos(math.pi * (k + 1) * s + 2.0 * math.pi * phase[k])
-    turn -= turn.sum() / steps
+    turn -= steady.total(turn) / steps
     largest = float(np.abs(turn).max())
     angle = heading + (turn * (bend / largest) if largest > 0 else turn)
     segments = np.stack([steady.cos(angle), steady.sin(angle)], axis=1) * (length / steps)
@@ -180,7 +180,7 @@ def _check_length(length: float) -> None:
 def _zigzag(rng: Rng, heading: float, length: float, steps: int, jitter: float) -> NDArray[np.float64]:
     """Return (steps + 1, 2): uneven segments from the origin; about `heading`, which drifts a little."""
     part = 0.5 + rng.random(steps)
-    part *= length / part.sum()
+    part *= length / steady.total(part)
     drift = np.cumsum(rng.normal(steps)) * (0.2 * jitter)
     # Clipped, for a normal draw may be large and a crack that runs back over itself is none.
     angle = heading + np.clip(drift + jitter * rng.normal(steps), -1.2, 1.2)

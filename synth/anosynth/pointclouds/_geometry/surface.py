@@ -17,6 +17,7 @@ from anosynth.pointclouds._geometry.normals import (
     unit,
 )
 from anosynth.pointclouds._geometry.orientation import Orientation, orient
+from anosynth.steady import total
 
 if TYPE_CHECKING:
     from anosynth.pointclouds._cloud import PointCloud
@@ -72,11 +73,11 @@ class Surface:
             area = np.sqrt((cross * cross).sum(axis=1))
             for i in range(3):
                 share += np.bincount(self._meshed[:, i], area, len(cloud))
-        if not share.sum() > 0.0:
+        if not total(share) > 0.0:
             share = cloud.valid.astype(np.float64)
-        if not share.sum() > 0.0:
+        if not total(share) > 0.0:
             raise DataError(f"no valid point among {len(cloud)}")
-        share /= share.sum()
+        share /= total(share)
         return share
 
     @cached_property
