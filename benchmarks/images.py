@@ -1,125 +1,244 @@
-"""What a sample of perlin-texture costs beside DRAEM's published steps, CPU milliseconds of one thread in one run.
+"""What photo generators cost beside published steps and other packages, CPU milliseconds of one thread in one run.
 
-    python benchmarks/images.py [SAMPLES]
+    python benchmarks/images.py [--samples N] [--sides 256,1024] [--peers PYTHON]
 
-Both take RGB uint8 and give an image and its mask; the texture is ready in memory on both sides, and DRAEM's three
-operators are left out on both but in the last row. DRAEM's steps are written plainly: gradients spread over the
-pixels as perlin-numpy does, a turn by Pillow (in place of OpenCV, about as fast), blending of the whole image in
-float64. Both draw the same laws, and each time is a mean over the same number of draws.
+PYTHON is an interpreter of an environment of its own in which other packages are installed, as
+`pip install pyimgano defect-synthesis albumentations opencv-python-headless`; without it, and for what is not in it,
+their rows are left out. All work in memory, from an RGB uint8 image to an image and its mask.
+
+The published steps are written plainly here, with numpy and with Pillow for turns (where they use OpenCV or torch):
+gradients spread over the pixels, turned, thresholded, blended over the whole image. Their operators on the texture are
+left out on both sides, and the texture is ready: an array for them, a picture in the cache of a folder for anosynth,
+once also a plain colour, as in DSR. Unlike there, nobody throws half of the samples away to have normal ones. Both
+sides draw the same laws; a time is a mean over as many draws, taken in turns of ten.
 """
 
 from __future__ import annotations
 
+import argparse
 import itertools
+import json
 import math
+import os
+import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.ndimage  # noqa: F401 - loaded before anything is measured
+import scipy.fft
+import scipy.ndimage  # noqa: F401 - both loaded before anything is measured
 from numpy.typing import NDArray
 from PIL import Image as Picture
 
-from anosynth.images import Image, PerlinTexture, Structure
-from anosynth.images.perlin_texture import perlin_region
+from anosynth.errors import NotMade, ParameterError
+from anosynth.generator import find, names
 from anosynth.recipe import Vary
 from anosynth.seeding import Rng, as_rng
 
 Array = NDArray[Any]
+Step = Callable[[int], Any]
+
+_TURN = 10
+
+SHUFFLED = {"blend": "0.0:0.8", "blend_side": "image"}
+LAWS: dict[str, dict[str, Any]] = {
+    "DRAEM": SHUFFLED,
+    "OneNIP": {**SHUFFLED, "coarsest": 1, "rotation": 5.0},
+    "GLASS": {"combine": "glass", "blend": 0.5, "blend_side": "image", "blend_law": "normal"},
+    "anomalib": {"blend": "0.2:1.0", "source": "noise"},
+}
+BESIDE = {
+    "pyimgano stain": "stain",
+    "pyimgano rust": "rust",
+    "pyimgano scratch": "scratch",
+    "pyimgano crack": "crack",
+    "pyimgano pit": "pit",
+    "pyimgano cutpaste": "cutpaste",
+    "defect-synthesis crack": "crack",
+    "defect-synthesis scratch": "scratch",
+    "defect-synthesis stain": "stain",
+    "albumentations grid shuffle": "structure",
+    "NSA's steps with OpenCV": "nsa",
+    "  with its search for the object": "nsa",
+}
 
 
-def plain_lattice(size: int, down: int, across: int, rng: Rng) -> NDArray[np.float64]:
-    """perlin-numpy's steps: gradients spread over the pixels, four dot products, two interpolations."""
-    ways = [np.arange(size) * (cells / size) % 1 for cells in (down, across)]
-    offset = np.dstack(np.meshgrid(*ways, indexing="ij"))
-    angle = rng.random((down + 1) * (across + 1)).reshape(down + 1, across + 1) * (2 * np.pi)
-    tall, wide = size // down, size // across
-    spread = np.dstack((np.cos(angle), np.sin(angle))).repeat(tall, axis=0).repeat(wide, axis=1)
-    ramps = {}
+def plain_noise(side: int, rng: Rng, coarsest: int = 0) -> NDArray[np.float64]:
+    """perlin-numpy's steps: places within cells, gradients spread over the pixels, four products, two blends."""
+    down, across = (2 ** rng.integer(coarsest, 5) for _ in range(2))
+    place = np.mgrid[: down : down / side, : across : across / side].transpose(1, 2, 0) % 1
+    angle = 2 * math.pi * rng.random((down + 1) * (across + 1)).reshape(down + 1, across + 1)
+    arrow = np.stack((np.cos(angle), np.sin(angle)), axis=-1)
+    corner = {}
     for lower, right in itertools.product((0, 1), repeat=2):
-        gradient = spread[lower * tall :, right * wide :][:size, :size]
-        to_pixel = np.dstack((offset[:, :, 0] - lower, offset[:, :, 1] - right))
-        ramps[lower, right] = (to_pixel * gradient).sum(axis=2)
-    weight = offset**3 * (offset * (offset * 6 - 15) + 10)
-    w_down, w_right = weight[:, :, 0], weight[:, :, 1]
-    left = (1 - w_down) * ramps[0, 0] + w_down * ramps[1, 0]
-    right_side = (1 - w_down) * ramps[0, 1] + w_down * ramps[1, 1]
-    blend: NDArray[np.float64] = math.sqrt(2) * ((1 - w_right) * left + w_right * right_side)
-    return blend
+        some = arrow[lower : down + lower, right : across + right]
+        spread = some.repeat(side // down, axis=0).repeat(side // across, axis=1)
+        way = np.stack((place[:, :, 0] - lower, place[:, :, 1] - right), axis=-1)
+        corner[lower, right] = (way * spread).sum(axis=-1)
+    weight = 6 * place**5 - 15 * place**4 + 10 * place**3
+    u, v = weight[:, :, 0], weight[:, :, 1]
+    left = corner[0, 0] + u * (corner[1, 0] - corner[0, 0])
+    other = corner[0, 1] + u * (corner[1, 1] - corner[0, 1])
+    return math.sqrt(2) * (left + v * (other - left))
+
+
+def plain_mask(side: int, rng: Rng, turn: float = 90.0, coarsest: int = 0) -> tuple[Array, Array]:
+    """Return (side, side, 1) float64 of zeros and ones, and the turned noise."""
+    noise = Picture.fromarray(plain_noise(side, rng, coarsest).astype(np.float32))
+    turned = np.asarray(noise.rotate(rng.uniform(-turn, turn), Picture.Resampling.BILINEAR))
+    return np.where(turned > 0.5, 1.0, 0.0)[:, :, None], turned
+
+
+def plain_blend(image: Array, texture: Array, mask: Array, kept: float) -> tuple[Array, Array]:
+    fractions = image.astype(np.float32) / 255.0
+    foreign = texture.astype(np.float32) * mask / 255.0
+    mixed = fractions * (1 - mask) + (1 - kept) * foreign + kept * fractions * mask
+    thin = mask.astype(np.float32)
+    return thin * mixed.astype(np.float32) + (1 - thin) * fractions, thin
 
 
 def plain_draem(image: Array, texture: Array, seed: int) -> tuple[Array, Array]:
-    """DRAEM's steps without its operators: noise, turn, threshold, blend."""
     rng = as_rng(seed)
-    noise = plain_lattice(len(image), 2 ** rng.integer(0, 5), 2 ** rng.integer(0, 5), rng)
-    turned = Picture.fromarray(noise.astype(np.float32)).rotate(rng.uniform(-90, 90), Picture.Resampling.BILINEAR)
-    mask = np.where(np.asarray(turned)[:, :, None] > 0.5, 1.0, 0.0)
-    blend = rng.uniform(0.0, 0.8)
-    fractions = image / 255.0
-    foreign = texture / 255.0 * mask
-    mixed = fractions * (1 - mask) + (1 - blend) * foreign + blend * fractions * mask
-    mixed = mask * mixed + (1 - mask) * fractions
-    return np.rint(mixed * 255).astype(np.uint8), mask[:, :, 0].astype(np.float32)
+    return plain_blend(image, texture, plain_mask(len(image), rng)[0], rng.uniform(0.0, 0.8))
 
 
-def measure(*functions: Callable[[int], Any], samples: int) -> list[float]:
-    """Return the mean CPU milliseconds of each; they take turns, so that a busy moment hits all of them."""
-    for function in functions:
-        function(0)
-    spent = [0.0] * len(functions)
-    for seed in range(samples):
-        for number, function in enumerate(functions):
+def plain_onenip(image: Array, texture: Array, seed: int) -> tuple[Array, Array]:
+    rng = as_rng(seed)
+    return plain_blend(image, texture, plain_mask(len(image), rng, 5.0, 1)[0], rng.uniform(0.0, 0.8))
+
+
+def plain_glass(image: Array, texture: Array, seed: int) -> tuple[Array, Array]:
+    """Two masks whatever is made of them."""
+    rng = as_rng(seed)
+    first, second = (plain_mask(len(image), rng)[0] for _ in range(2))
+    which = rng.uniform()
+    mask = np.maximum(first, second) if which > 2 / 3 else first * second if which > 1 / 3 else first
+    kept = min(max(0.5 + 0.1 * float(rng.normal(1)[0]), 0.2), 0.8)
+    return plain_blend(image, texture, mask, kept)
+
+
+def plain_anomalib(image: Array, texture: Array, seed: int) -> tuple[Array, Array]:
+    """The source without textures: 0.25 + 0.5 n of the mask's own noise."""
+    rng = as_rng(seed)
+    mask, turned = plain_mask(len(image), rng)
+    source = np.repeat(0.25 + 0.5 * turned[:, :, None], 3, axis=2)
+    fractions, weight = image.astype(np.float32) / 255.0, np.float32(rng.uniform(0.2, 1.0))
+    thin = mask.astype(np.float32)
+    return fractions * (1 - thin) + thin * (weight * source + (1 - weight) * fractions), thin
+
+
+PLAIN = {"DRAEM": plain_draem, "OneNIP": plain_onenip, "GLASS": plain_glass, "anomalib": plain_anomalib}
+
+
+def measured(*steps: Step, samples: int) -> list[float]:
+    """Return the mean CPU milliseconds of each; they take turns of ten, so that a busy moment hits all of them."""
+    for step in steps:
+        step(0)
+    spent = [0.0] * len(steps)
+    for first in range(0, samples, _TURN):
+        for number, step in enumerate(steps):
             start = time.process_time()
-            function(seed)
+            for seed in range(first, min(first + _TURN, samples)):
+                step(seed)
             spent[number] += time.process_time() - start
     return [1000 * seconds / samples for seconds in spent]
 
 
-def rows(size: int) -> dict[str, Callable[[int], Any]]:
-    """Return what is measured on a square photo-like image."""
-    image = (as_rng(1).random(size * size * 3).reshape(size, size, 3) * 64 + 96).astype(np.uint8)
-    texture = image[::-1, ::-1].copy()
-    law = {"blend": "0.0:0.8", "blend_side": "image"}
-
-    def make(vary: Vary, seed: int) -> Any:
+def made(vary: Vary, image: Array, seed: int) -> Any:
+    """Draw values and make a sample; photos on which a generator cannot work cost their time all the same."""
+    try:
         return vary.draw(as_rng(seed))(image, rng=seed)
+    except NotMade:
+        return None
 
-    def mask_only(vary: Vary, seed: int) -> Any:
 
-        return perlin_region(
-            Image(image), np.ones((size, size), dtype=np.bool_), as_rng(seed), vary.draw(as_rng(seed)).law
-        )
+def photo(side: int) -> Array:
+    """A plate with a bright round part and sensor noise."""
+    y, x = (np.arange(side) / side - 0.5 for _ in range(2))
+    part = np.where((y[:, None] ** 2 + x**2) < 0.12, 60.0, 0.0) + 20 * x
+    noise = as_rng(1).random(side * side * 3).reshape(side, side, 3)
+    return (90 + part[:, :, None] + np.array([8, 0, -8]) + 12 * noise).astype(np.uint8)
 
-    return {
-        "DRAEM's steps, texture ready": partial(plain_draem, image, texture),
-        "  its noise alone": lambda seed: plain_lattice(
-            size, 2 ** as_rng(seed).integer(0, 5), 2 ** as_rng(seed).integer(0, 5), as_rng(seed)
-        ),
-        "perlin-texture, mask and box alone": partial(mask_only, Vary(PerlinTexture)),
-        "perlin-texture, texture ready": partial(make, Vary(PerlinTexture, source="colour", augment="none", **law)),
-        "perlin-texture, self": partial(make, Vary(PerlinTexture, source="self", augment="draem", **law)),
-        "perlin-texture, procedural, 3 operators": partial(make, Vary(PerlinTexture, **law)),
-        "perlin-texture, exact area of 5 %": partial(
-            make, Vary(PerlinTexture, source="colour", augment="none", area=0.05, **law)
-        ),
-        "structure, 8 x 8 tiles": partial(make, Vary(Structure, augment="none")),
-    }
+
+def print_published(side: int, image: Array, folder: str, samples: int) -> None:
+    ready = {"source": "folder", "textures": folder, "augment": "none"}
+    texture = np.asarray(Picture.open(next(Path(folder).iterdir())))
+    perlin = find("images", "perlin-texture")
+    print(f"{f'{side} x {side}: recipe':<18}{'published steps':>18}{'anosynth':>12}{'ratio':>8}")
+    rows = [(name, name, {**ready, **law}) for name, law in LAWS.items()]
+    rows.append(("DRAEM, one colour", "DRAEM", {**SHUFFLED, "source": "colour", "augment": "none"}))
+    rows.append(("DRAEM, 5 % area", "DRAEM", {**SHUFFLED, "source": "colour", "augment": "none", "area": 0.05}))
+    for title, name, values in rows:
+        ours = partial(made, Vary(perlin, **values), image)
+        theirs, own = measured(partial(PLAIN[name], image, texture), ours, samples=samples)
+        print(f"{title:<18}{theirs:15.2f} ms{own:9.2f} ms{theirs / own:7.1f}x", flush=True)
+
+
+def of_peers(python: str, side: int, samples: int) -> dict[str, float]:
+    if not python:
+        return {}
+    line = [python, "-W", "ignore", str(Path(__file__).with_name("image_peers.py")), str(side), str(samples)]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return {f"left out: {done.stderr.strip().splitlines()[-1]}": math.nan}
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def print_generators(side: int, image: Array, samples: int) -> dict[str, float]:
+    (copy,) = measured(lambda seed: image.copy(), samples=max(samples, 30))
+    steps = {name: partial(made, Vary(find("images", name)), image) for name in names("images")}
+    for name, step in list(steps.items()):
+        try:
+            step(0)
+        except ParameterError:
+            # It needs files of the user's own.
+            del steps[name]
+    times = dict(zip(steps, measured(*steps.values(), samples=samples), strict=True))
+    print(f"\n{f'{side} x {side}: generator':<32}{'CPU ms':>10}{'image copies':>15}")
+    for name, spent in {"(a copy of the image)": copy, **times}.items():
+        print(f"{name:<32}{spent:10.2f}{spent / copy:15.1f}", flush=True)
+    return times
+
+
+def print_peers(theirs: Mapping[str, float], ours: Mapping[str, float]) -> None:
+    print(f"\n{'other packages':<50}{'CPU ms':>10}{'anosynth':>22}{'ratio':>8}")
+    for name, spent in theirs.items():
+        if math.isnan(spent):
+            print(name)
+            continue
+        own = BESIDE.get(name)
+        beside = f"{f'{own} {ours[own]:.2f}':>22}{spent / ours[own]:7.1f}x" if own else ""
+        print(f"{name:<50}{spent:10.2f}{beside}", flush=True)
 
 
 def main() -> None:
-    """Print the table."""
-    samples = int(sys.argv[1]) if len(sys.argv) > 1 else 20
-    for size in (256, 1024):
-        functions = rows(size)
-        times = measure(*functions.values(), samples=samples)
-        print(f"{f'{size} x {size}':42}{'CPU ms':>10}{'ratio':>10}")
-        for what, spent in zip(functions, times, strict=True):
-            print(f"{what:42}{spent:10.2f}{times[0] / spent:9.1f}x", flush=True)
+    """Print the tables."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--samples", type=int, default=20)
+    parser.add_argument("--sides", default="256,1024")
+    parser.add_argument("--peers", default="", metavar="PYTHON")
+    given = parser.parse_args()
+    if os.environ.get("OMP_NUM_THREADS") != "1":
+        # Libraries read it when they are loaded, which has happened by now.
+        os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        os.execv(sys.executable, [sys.executable, *sys.argv])
+    for side in map(int, given.sides.split(",")):
+        image = photo(side)
+        with tempfile.TemporaryDirectory() as folder:
+            Picture.fromarray(image[::-1, ::-1]).save(Path(folder) / "texture.png")
+            print_published(side, image, folder, given.samples)
+        ours = print_generators(side, image, given.samples)
+        if given.peers:
+            print_peers(of_peers(given.peers, side, given.samples), ours)
+        else:
+            print("\nother packages: left out; --peers PYTHON measures what is installed there")
         print()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-NEEDS = {"point_cloud_training": "torch"}
+NEEDS = dict.fromkeys(
+    ["albumentations", "feature_training", "image_training", "lightning_anomalib", "point_cloud_training"], "torch"
+)
 
 
 def shape_of(line: str) -> str:

@@ -23,6 +23,7 @@ from anosynth.toy.clouds import scan
 from anosynth.toy.depth import depth_map
 from anosynth.toy.images import toy_image
 from anosynth.toy.meshes import bracket, gear
+from needs import given
 
 GOLDEN = Path(__file__).parent / "golden.json"
 ALL = {family: names(family) for family in FAMILIES}
@@ -52,7 +53,8 @@ def samples() -> dict[str, tuple[str, object]]:
 def digest(family: str, name: str, part: str, sample: object) -> str:
     rng = stream(0, name, part)
     try:
-        anomaly = Vary(find(family, name)).draw(rng.child("values"))(sample, rng)
+        cls = find(family, name)
+        anomaly = Vary(cls, **given(cls)).draw(rng.child("values"))(sample, rng)
     except NotMade:
         return "not made"
     total = hashlib.sha256()

@@ -10,9 +10,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from . import running
-
-EXAMPLE = "anosynth export coco out/ coco/"
+EXAMPLE = "anosynth export coco anomalous/ coco/"
 
 
 def command(arguments: Sequence[str]) -> Callable[..., None]:
@@ -40,6 +38,8 @@ def _run(
     json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
     from anosynth.export import Settings, export, find_export
+
+    from . import running
 
     settings = Settings(link, shard_size, license, creator, url, published)
     outcome = export(name, out, dest, settings=settings, root=root, overwrite=overwrite)

@@ -476,7 +476,7 @@ def test_help_lists_the_generators_own_parameters_with_bounds(call, name):
     for field_name in cls.model_fields:
         flag = f"--{field_name.replace('_', '-')}"
         about = " ".join(options.describe(cls, field_name).split())
-        assert f"{flag} {options.form(cls.model_fields[field_name].annotation)}"[:20] in text
+        assert f"{flag} {options.form(cls.model_fields[field_name])}"[:20] in text
         assert f"[{name}] {about}".replace("-", "").replace(" ", "") in text.replace("-", "").replace(" ", "")
     others = set(find("pointclouds", "scratch").model_fields) - set(cls.model_fields)
     assert not [other for other in others if f"[scratch] {other}" in text]

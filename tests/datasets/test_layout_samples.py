@@ -16,6 +16,7 @@ from anosynth.datasets.layout import Labelled, Source, find_layout, layout_names
 from anosynth.errors import DataError, ParameterError
 
 NAMES = ("anomaly-shapenet", "minishift", "mulsen", "mvtec3d", "real3d")
+PHOTOS = ("btad", "mpdd", "mvtec", "mvtec-loco", "real-iad", "visa")
 
 # What `make_toy(count=4)` promises: four normal training samples a category and two of each other sort.
 TOYS = {
@@ -46,7 +47,7 @@ def category(path):
 
 
 def test_all_layouts_are_found_by_name():
-    assert tuple(layout_names()) == tuple(sorted([*NAMES, "mvtec"]))
+    assert tuple(layout_names()) == tuple(sorted([*NAMES, *PHOTOS]))
     for name in layout_names():
         layout = find_layout(name)
         assert layout.name == name

@@ -12,8 +12,10 @@ from PIL import Image as Pillow
 
 from anosynth.datasets.layout import Labelled, Source, find_layout, layout_names
 from anosynth.errors import DataError
-from anosynth.generator import Anomaly, Generator
+from anosynth.generator import Anomaly, Generator, find
 from anosynth.io.images import image_digest, read_image
+from anosynth.recipe import Recipe, Vary
+from anosynth.run import Plan, run
 from anosynth.toy import make_toy
 
 KINDS = {"fabric": ("scratch", "stain"), "tablet": ("chip", "stain"), "washer": ("chip", "scratch")}
@@ -239,5 +241,11 @@ def test_more_than_255_defects_keep_their_numbers(tmp_path):
 def test_two_photos_of_one_name(tmp_path):
     for name in ("a.jpg", "a.png"):
         Pillow.fromarray(np.zeros((8, 8), dtype=np.uint8)).save(tmp_path / name)
-    with pytest.raises(DataError, match=r"a.png: differs from a.jpg in the suffix alone: .*\nhint: rename one"):
-        list(find_layout("photos").samples(tmp_path))
+    first, second = find_layout("photos").samples(tmp_path)
+    assert first.problem == ""
+    assert "a.png: differs from a.jpg in the suffix alone: their masks would have one name" in second.problem
+    recipe = Recipe([Vary(find("images", "blank"))])
+    summary = run(Plan(tmp_path, find_layout("photos"), recipe, count=2), tmp_path / "out")
+    assert (summary.made, summary.skipped) == (2, 1)
+    assert summary.problems == [second.problem.replace(f"{tmp_path}/", "")]
+    assert (tmp_path / "out" / "splits.csv").read_text().splitlines()[1:] == ["a.jpg,test"]

@@ -1,11 +1,19 @@
+"""Interpolated squares, in pixels and in gradients, and the graded labels that come with them."""
+
 from __future__ import annotations
+
+import json
 
 import numpy as np
 import pytest
 
+from anosynth.datasets.layout import find_layout
 from anosynth.errors import ParameterError
-from anosynth.images import Image
-from anosynth.images.fpi import Fpi
+from anosynth.images import Fpi, Image, Pii
+from anosynth.images.pii import interpolated
+from anosynth.io.images import read_image, write_image
+from anosynth.recipe import Recipe, Vary
+from anosynth.run import Plan, replay, run, verify
 from anosynth.seeding import Rng
 
 
@@ -88,3 +96,120 @@ def test_soft_edges_fade():
 def test_a_blend_of_nothing_is_refused():
     with pytest.raises(ParameterError, match=r"`blend`: 0\.0: must be >= 0\.05"):
         Fpi(blend=0.0)
+
+
+@pytest.mark.parametrize("generator", [Fpi, Pii])
+@pytest.mark.parametrize("blend", [0.2, 0.7])
+def test_the_grade_is_the_weight_where_it_changed(generator, blend):
+    anomaly = generator(blend=blend, width=0.3)(grained(60, 50), rng=2)
+    assert anomaly.grade.dtype == np.float32
+    assert ((anomaly.grade > 0) == anomaly.mask).all()
+    assert np.allclose(anomaly.grade[anomaly.mask], blend)
+
+
+def test_a_soft_edge_has_lower_grades():
+    anomaly = Fpi(blend=0.8, width=0.5, softness=1.0)(grained(64, 64), rng=1)
+    grades = anomaly.grade[anomaly.mask]
+    assert grades.min() < 0.3 < 0.75 < grades.max() <= 0.8
+    change = np.abs(anomaly.effect[anomaly.mask])
+    assert np.corrcoef(grades, change)[0, 1] > 0.5
+
+
+def test_sides_with_a_unit():
+    assert Fpi(width="11px").edit(Image(grained(40, 50)), Rng(0), np.ones((40, 50), np.bool_)).alpha.shape == (11, 11)
+    big = Fpi(width="900px").edit(Image(grained(40, 50)), Rng(0), np.ones((40, 50), np.bool_))
+    assert big.alpha.shape == (40, 40)
+
+
+def laplacian(f: np.ndarray) -> np.ndarray:
+    return f[:-2, 1:-1] + f[2:, 1:-1] + f[1:-1, :-2] + f[1:-1, 2:] - 4 * f[1:-1, 1:-1]
+
+
+def test_summed_gradients_are_linear_in_the_weight():
+    here, there = (np.random.default_rng(k).random((17, 13, 2)).astype(np.float32) for k in (0, 1))
+    none, half, whole = (interpolated(here, there, w, stronger=False).astype(np.float64) for w in (0.0, 0.5, 1.0))
+    assert np.allclose(none, here, atol=1e-6)
+    assert np.allclose(half, 0.5 * (none + whole), atol=1e-5)
+    for weight, f in ((0.5, half), (1.0, whole)):
+        assert np.allclose(laplacian(f), (1 - weight) * laplacian(here) + weight * laplacian(there), atol=1e-4)
+        for edge in (np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1]):
+            assert (f[edge].astype(np.float32) == here[edge]).all()
+
+
+def test_the_stronger_of_the_weighted_gradients_guides():
+    """The divergence of the guidance, neighbour by neighbour, in plain loops."""
+    draw = np.random.default_rng(2)
+    here, there = draw.random((9, 8, 3)), draw.random((9, 8, 3))
+    weight = 0.6
+    f = interpolated(here.astype(np.float32), there.astype(np.float32), weight, stronger=True).astype(np.float64)
+    for row in range(1, 8):
+        for column in range(1, 7):
+            divergence = np.zeros(3)
+            for down, right in ((0, 1), (1, 0), (0, -1), (-1, 0)):
+                a = (1 - weight) * (here[row + down, column + right] - here[row, column])
+                b = weight * (there[row + down, column + right] - there[row, column])
+                divergence += b if (b * b).sum() > (a * a).sum() else a
+            assert np.allclose(laplacian(f)[row - 1, column - 1], divergence, atol=1e-4)
+
+
+def test_a_square_without_detail_gets_a_dome_and_no_border():
+    flat = np.full((80, 90), 60, np.uint8)
+    anomaly = Pii(blend=0.3, width=0.4)(flat, rng=0)
+    assert 0.08 <= anomaly.stats["shift"] <= 0.16
+    rows, columns = np.nonzero(anomaly.mask)
+    middle = anomaly.effect[(rows.min() + rows.max()) // 2, (columns.min() + columns.max()) // 2]
+    assert middle == pytest.approx(anomaly.stats["shift"], abs=0.005)
+    assert np.abs(np.diff(anomaly.sample.astype(int), axis=0)).max() <= 5
+
+
+def test_the_square_ends_seamlessly_where_the_plain_one_does_not():
+    row, column = np.mgrid[0:80, 0:80]
+    pixels = (100 + row + 20 * np.sin(column / 3.0)).astype(np.uint8)
+
+    def seam(generator):
+        total = 0.0
+        for seed in range(8):
+            anomaly = generator(blend=0.9, width=0.4, mask="region")(pixels, rng=seed)
+            rows = np.flatnonzero(anomaly.mask.any(axis=1))
+            columns = np.flatnonzero(anomaly.mask.any(axis=0))
+            total += float(np.abs(anomaly.effect[rows[0], columns[0] : columns[-1] + 1]).mean())
+        return total / 8
+
+    assert seam(Pii) < 0.005 < 0.03 < seam(Fpi)
+
+
+@pytest.mark.parametrize("layout", ["photos", "mvtec"])
+def test_grades_are_written_beside_the_mask_and_read_back(tmp_path, layout):
+    root, out = tmp_path / "in", tmp_path / "out"
+    folder = root if layout == "photos" else root / "bolt/train/good"
+    folder.mkdir(parents=True)
+    for number in range(2):
+        pixels = np.random.default_rng(number).integers(0, 255, (40, 48, 3)).astype(np.uint8)
+        write_image(folder / f"00{number}.png", Image(pixels))
+    recipe = Recipe([Vary(Fpi, blend=0.37, instances=2, width=0.2)], name="fpi")
+    run(Plan(root, find_layout(layout), recipe, seed=1), out)
+    records = [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
+    made = [record for record in records if record.get("status") == "made"]
+    assert made
+    for record in made:
+        paths = {output["role"]: output["path"] for output in record["outputs"]}
+        place = paths["grade"]
+        assert place.startswith("grades/") if layout == "photos" else place.startswith("_truth/bolt/")
+        assert place.endswith(".png" if layout == "photos" else ".grade.png")
+        values, mask = read_image(out / place).pixels, read_image(out / paths["labels"]).pixels > 0
+        assert values.dtype == np.uint16
+        assert ((values > 0) == mask).all()
+        assert values[mask] / 65535 == pytest.approx(0.37, abs=1 / 65535)
+    assert all(finding.state == "ok" for finding in verify(out))
+    assert all(finding.state == "ok" for finding in replay(out))
+
+
+def test_faint_grades_keep_their_16_bits(tmp_path):
+    from anosynth.datasets.photos import write_photo
+
+    pixels = grained(20, 20, 1)[:, :, 0]
+    anomaly = Fpi(blend=0.5)(Image(pixels), rng=0)
+    anomaly.grade[...] = 3 / 65535
+    write_photo(tmp_path, "anomalous/a.tiff", "ground_truth/a.png", "instances/a.png", anomaly)
+    assert (read_image(tmp_path / "grades/a.png").pixels == np.full((20, 20), 3, np.uint16)).all()
+    assert read_image(tmp_path / "grades/a.png").pixels.dtype == np.uint16

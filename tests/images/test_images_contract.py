@@ -6,6 +6,7 @@ import contextlib
 import inspect
 import pickle
 import re
+from typing import Union
 
 import numpy as np
 import pytest
@@ -13,12 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anosynth.errors import NotMade, ParameterError
-from anosynth.generator import Anomaly, find, from_record, names
+from anosynth.generator import Anomaly, Generator, find, from_record, names
 from anosynth.images import Image
 from anosynth.images._base import FLOOR, LEAST_PIXELS
 from anosynth.params import extra_of
 from anosynth.recipe import Vary
 from anosynth.seeding import Rng
+from needs import given as given_values
 
 ALL = names("images")
 WHITE = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
@@ -99,9 +101,20 @@ def labels_of(made: tuple[Anomaly, np.ndarray], before: np.ndarray) -> tuple[Ano
     return made[0], before, made[1]
 
 
+def generator_of(name: str, **values) -> Generator:
+    """Return a generator with what it cannot run without."""
+    cls = find("images", name)
+    return cls(**{**given_values(cls), **values})
+
+
+def varied(name: str) -> Vary:
+    cls = find("images", name)
+    return Vary(cls, **given_values(cls))
+
+
 def make(name: str, pixels: np.ndarray, seed: int, generator=None) -> tuple[Anomaly, np.ndarray]:
     """Return the anomaly and its pixels, of an image whose foreground is given only where one is needed."""
-    generator = generator or find("images", name)()
+    generator = generator or generator_of(name)
     given = Image(pixels, disc(*pixels.shape[:2])) if name in NEEDS_FOREGROUND else pixels
     anomaly = generator(given, rng=seed)
     assert type(anomaly.sample) is type(given)
@@ -144,7 +157,7 @@ def test_flat_images_get_visible_defects(name, kind):
 @pytest.mark.parametrize("name", sorted(NEEDS_FOREGROUND))
 def test_what_needs_a_foreground_says_so(name):
     with pytest.raises(NotMade, match="the foreground is not known"):
-        find("images", name)()(natural(64, 64, 3), rng=0)
+        generator_of(name)(natural(64, 64, 3), rng=0)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -153,7 +166,7 @@ def test_nearly_every_draw_is_made_and_honest(name):
     made = 0
     for seed in range(10):
         with contextlib.suppress(NotMade):
-            check_labels(*labels_of(make(name, before, seed, Vary(find("images", name)).draw(Rng(seed))), before))
+            check_labels(*labels_of(make(name, before, seed, varied(name).draw(Rng(seed))), before))
             made += 1
     assert made >= 9
 
@@ -188,7 +201,7 @@ def test_grey_with_and_without_a_channel_axis_are_one(name):
 def test_nothing_changes_outside_the_foreground(name):
     pixels, foreground = locked(natural(80, 64, 3)), locked(disc(80, 64))
     for seed in range(3):
-        anomaly = find("images", name)()(Image(pixels, foreground, document="kept"), rng=seed)
+        anomaly = generator_of(name)(Image(pixels, foreground, document="kept"), rng=seed)
         assert isinstance(anomaly.sample, Image)
         assert anomaly.sample.document == "kept"
         assert anomaly.sample.foreground is foreground
@@ -199,13 +212,13 @@ def test_nothing_changes_outside_the_foreground(name):
 @pytest.mark.parametrize("name", ALL)
 def test_an_empty_foreground_is_refused(name):
     with pytest.raises(NotMade, match="the foreground is empty"):
-        find("images", name)()(Image(natural(20, 20), np.zeros((20, 20), np.bool_)), rng=0)
+        generator_of(name)(Image(natural(20, 20), np.zeros((20, 20), np.bool_)), rng=0)
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_instances_are_separate(name):
     before = locked(natural(128, 144))
-    anomaly, after = make(name, before, 3, find("images", name)(instances=3))
+    anomaly, after = make(name, before, 3, generator_of(name, instances=3))
     assert sorted(set(anomaly.instances.ravel().tolist())) == [0, 1, 2, 3]
     check_labels(anomaly, before, after)
 
@@ -213,7 +226,7 @@ def test_instances_are_separate(name):
 @pytest.mark.parametrize("name", ALL)
 def test_the_region_holds_what_changed(name):
     before = locked(natural(64, 64, 3))
-    anomaly, after = make(name, before, 7, find("images", name)(mask="region"))
+    anomaly, after = make(name, before, 7, generator_of(name, mask="region"))
     changed = (bits(before) != bits(after)).any(axis=2)
     assert not (changed & ~anomaly.mask).any()
     assert anomaly.stats["dead"] == pytest.approx((anomaly.mask & ~changed).sum() / anomaly.mask.sum())
@@ -227,7 +240,10 @@ def test_more_strength_is_more_effect(name):
         pytest.skip("no range of strengths")
     before = locked(natural(72, 72, 3))
     low, high = (
-        sum(float(np.abs(make(name, before, seed, cls(strength=strength))[0].effect).sum()) for seed in range(3))
+        sum(
+            float(np.abs(make(name, before, seed, generator_of(name, strength=strength))[0].effect).sum())
+            for seed in range(3)
+        )
         for strength in vary[:2]
     )
     assert high > low
@@ -235,7 +251,7 @@ def test_more_strength_is_more_effect(name):
 
 @pytest.mark.parametrize("name", ALL)
 def test_record_and_pickle_give_the_same_generator(name):
-    generator = Vary(find("images", name)).draw(Rng(3))
+    generator = varied(name).draw(Rng(3))
     assert from_record(generator.record()) == generator
     assert pickle.loads(pickle.dumps(generator)) == generator
     stale = {**generator.record(), "version": generator.version + 1}
@@ -256,7 +272,7 @@ def test_it_is_documented(name):
     for field in cls.model_fields.values():
         assert field.description
         extra = extra_of(field)
-        if field.annotation in (int, float):
+        if field.annotation in (int, float, Union[float, str]):
             assert "minimum" in extra or "exclusiveMinimum" in extra
             assert "maximum" in extra or "exclusiveMaximum" in extra
 
@@ -286,7 +302,7 @@ def test_values_out_of_range_name_the_parameter_and_the_bound(name):
 )
 def test_any_draw_is_honest_or_refused(name, seed, size, channels, dtype):
     before = locked(natural(*size, channels, dtype, seed % 7))
-    generator = Vary(find("images", name)).draw(Rng(seed))
+    generator = varied(name).draw(Rng(seed))
     with contextlib.suppress(NotMade):
         check_labels(*labels_of(make(name, before, seed, generator), before))
 
@@ -296,7 +312,7 @@ def test_any_draw_is_honest_or_refused(name, seed, size, channels, dtype):
 def test_the_smallest_images_are_made_or_refused(name, size):
     for seed in range(4):
         before = locked(natural(*size, 3, seed=seed))
-        generator = Vary(find("images", name)).draw(Rng(seed))
+        generator = varied(name).draw(Rng(seed))
         with contextlib.suppress(NotMade):
             check_labels(*labels_of(make(name, before, seed, generator), before))
 

@@ -15,7 +15,18 @@ from scipy import ndimage, stats
 
 from anosynth.errors import NotMade, ParameterError
 from anosynth.images import Image, PerlinTexture
-from anosynth.images.perlin_texture import Law, _level, _turned_noise, clipped_normal, perlin_region, top_pixels, turned
+from anosynth.images._perlin import (
+    Field,
+    Law,
+    drawn_fields,
+    highest,
+    joined,
+    joined_peaks,
+    perlin_region,
+    turned,
+    turned_peaks,
+)
+from anosynth.images.perlin_texture import clipped_normal
 from anosynth.noise import lattice
 from anosynth.recipe import Recipe, Vary
 from anosynth.seeding import as_rng
@@ -30,7 +41,11 @@ def photo(shape=(64, 64, 3), seed=0, dtype=np.uint8):
 
 
 def mask_of(law, seed, shape=(128, 128)):
-    return _level(shape, as_rng(seed), law, {}, whole=True) > law.threshold
+    return level_of(law, as_rng(seed), shape) > law.threshold
+
+
+def level_of(law, rng, shape, found=None):
+    return joined(*drawn_fields(shape, rng, law, {} if found is None else found))
 
 
 def plain_mask(size, draw, low=0, high=5):
@@ -73,7 +88,7 @@ def test_exponents_are_uniform_and_independent():
     drawn: list[dict[str, object]] = []
     for seed in range(540):
         drawn.append({})
-        _turned_noise((128, 128), as_rng(seed), DRAEM._replace(coarsest=3, finest=5, rotation=0), drawn[-1], "", None)
+        drawn_fields((128, 128), as_rng(seed), DRAEM._replace(coarsest=3, finest=5, rotation=0), drawn[-1])
     assert stats.chisquare(list(Counter(one["cells"] for one in drawn).values())).pvalue > 1e-3
     assert {one["cells"] for one in drawn} == {f"{a}x{b}" for a in (8, 16, 32) for b in (8, 16, 32)}
 
@@ -88,7 +103,7 @@ def test_rotation_is_uniform(most):
     angles = []
     for seed in range(300):
         found: dict[str, float] = {}
-        _turned_noise((16, 16), as_rng(seed), DRAEM._replace(rotation=most), found, "", 0.5)
+        drawn_fields((16, 16), as_rng(seed), DRAEM._replace(rotation=most), found)
         angles.append(found["rotation"])
     assert stats.kstest(angles, "uniform", args=(-most, 2 * most)).pvalue > 1e-3
 
@@ -107,19 +122,47 @@ def test_a_turn_is_a_bilinear_turn_about_the_centre(height, width, degrees, floo
     got = turned(noise, degrees)
     np.testing.assert_allclose(got[edge > 1e-6], expected[edge > 1e-6], atol=1e-5)
     assert (got[edge < -1e-6] == -2).all()
-    few = turned(noise, degrees, floor)
-    assert ((few > np.float32(floor)) == (got > np.float32(floor))).all(), "blocks left out hold values above the floor"
-    assert (few[few > np.float32(floor)] == got[few > np.float32(floor)]).all()
+    peaks = turned_peaks(noise, degrees, floor)
+    flat = got.ravel()
+    assert peaks.places.tolist() == np.flatnonzero(flat > np.float32(floor)).tolist()
+    assert peaks.values.tobytes() == flat[peaks.places].tobytes()
+
+
+def rows_and_columns(shape):
+    return (np.broadcast_to(part, shape) for part in np.ogrid[: shape[0], : shape[1]])
+
+
+@pytest.mark.parametrize("degrees", [1.0, 45.0, 90.0, -133.0, 180.0])
+@pytest.mark.parametrize("shape", [(16, 16), (33, 48), (97, 31)])
+def test_single_pixels_are_found_wherever_they_are_turned_to(shape, degrees):
+    """A pixel among zeros is the smallest thing that a shortcut over the rest of the image could lose."""
+    row, column = rows_and_columns(shape)
+    for y, x in itertools.product((0, 1, shape[0] // 2, shape[0] - 1), (0, 3, shape[1] // 2, shape[1] - 1)):
+        noise = ((row == y) & (column == x)).astype(np.float32)
+        flat = turned(noise, degrees).ravel()
+        peaks = turned_peaks(noise, degrees, 1e-3)
+        assert peaks.places.tolist() == np.flatnonzero(flat > np.float32(1e-3)).tolist()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.sampled_from(["single", "union", "intersection"]), st.floats(-0.1, 0.6), st.integers(0, 2**32))
+def test_peaks_of_two_fields_are_those_of_the_fields_joined(combine, floor, seed):
+    fields = [Field(lattice((40, 56), (3, 4), as_rng(seed + number)), 31.0 * number - 12) for number in range(2)][
+        : 1 if combine == "single" else 2
+    ]
+    flat = joined(combine, fields).ravel()
+    peaks = joined_peaks(combine, fields, floor)
+    assert peaks.places.tolist() == np.flatnonzero(flat > np.float32(floor)).tolist()
+    assert peaks.values.tobytes() == flat[peaks.places].tobytes()
 
 
 def test_joined_and_intersected_masks():
     for seed in range(30):
         rng = as_rng(seed)
-        first, second = (
-            _turned_noise((96, 80), rng.child(name), DRAEM, {}, "", None) > 0.5 for name in ("first", "second")
-        )
+        _, (first, second) = drawn_fields((96, 80), rng, DRAEM._replace(combine="union"), {})
+        first, second = (turned(*field) > 0.5 for field in (first, second))
         masks = {
-            name: _level((96, 80), rng, DRAEM._replace(combine=name), {}, whole=False) > 0.5
+            name: level_of(DRAEM._replace(combine=name), rng, (96, 80)) > 0.5
             for name in ("single", "union", "intersection")
         }
         assert (masks["single"] == first).all()
@@ -131,7 +174,7 @@ def test_glass_takes_each_of_the_three_a_third_of_the_time():
     seen: Counter[str] = Counter()
     for seed in range(300):
         found: dict[str, str] = {}
-        _level((16, 16), as_rng(seed), DRAEM._replace(combine="glass"), found, whole=False)
+        drawn_fields((16, 16), as_rng(seed), DRAEM._replace(combine="glass"), found)
         seen[found["combine"]] += 1
     assert stats.chisquare([seen[name] for name in ("single", "union", "intersection")]).pvalue > 1e-3
 
@@ -139,7 +182,7 @@ def test_glass_takes_each_of_the_three_a_third_of_the_time():
 def test_both_tails_are_the_absolute_value():
     law = DRAEM._replace(rotation=0)
     for seed in range(20):
-        noise = _level((64, 64), as_rng(seed), law, {}, whole=True)
+        noise = level_of(law, as_rng(seed), (64, 64))
         assert (mask_of(law._replace(tails="both"), seed, (64, 64)) == (np.abs(noise) > 0.5)).all()
 
 
@@ -154,17 +197,35 @@ def test_an_area_asked_is_met_to_the_pixel(area, seed, combine):
     assert not (anomaly.mask & ~foreground).any()
 
 
-def test_the_area_takes_the_highest_pixels():
-    level = lattice((40, 50), (3, 4), 1)
-    free = np.random.default_rng(0).uniform(size=level.shape) < 0.6
-    mask = top_pixels(level, free, 200)
-    assert mask.sum() == 200
+@settings(max_examples=25, deadline=None)
+@given(
+    st.floats(0.005, 0.5),
+    st.integers(0, 2**32),
+    st.sampled_from(["single", "union", "intersection"]),
+    st.sampled_from(["some", "all", "few"]),
+)
+def test_the_area_takes_the_highest_pixels(area, seed, combine, kind):
+    """Also where so few are free that the level guessed for them is too high."""
+    free = np.random.default_rng(seed).uniform(size=(70, 60)) < {"all": 1.0, "some": 0.6, "few": 0.02}[kind]
+    law = DRAEM._replace(area=area, combine=combine)
+    image = Image(photo((70, 60, 3)), free)
+    region = perlin_region(image, free, as_rng(seed), law)
+    top, left, bottom, right = region.box
+    mask = np.zeros(free.shape, np.bool_)
+    mask[top:bottom, left:right] = region.filled(1.0) > 0
+    level = level_of(law, as_rng(seed).child("mask", 0), free.shape)
+    assert mask.sum() == min(max(8, round(area * free.sum())), free.sum())
     assert not (mask & ~free).any()
-    assert level[mask].min() >= level[free & ~mask].max()
-    assert (
-        top_pixels(np.zeros((4, 4), np.float32), np.ones((4, 4), bool), 5).ravel().tolist() == [True] * 5 + [False] * 11
-    )
-    assert (top_pixels(level, free, 10**6) == free).all()
+    assert level[mask].min() >= level[free & ~mask].max(initial=-3)
+    whole = perlin_region(image, free, as_rng(seed), law, whole=True)
+    assert whole.box == region.box
+    assert (whole.places == region.places).all()
+
+
+def test_of_equal_values_the_first_are_the_highest():
+    assert highest(np.zeros(16, np.float32), 5).tolist() == [True] * 5 + [False] * 11
+    assert highest(np.array([1, 3, 2, 3, 2], np.float32), 3).tolist() == [False, True, True, True, False]
+    assert highest(np.zeros(3, np.float32), 10**6).all()
 
 
 def test_the_box_is_the_least_one_and_the_mask_lies_on_free_pixels():
@@ -172,12 +233,16 @@ def test_the_box_is_the_least_one_and_the_mask_lies_on_free_pixels():
     free = np.zeros((90, 70), np.bool_)
     free[20:80, 5:60] = True
     for seed in range(20):
-        region = perlin_region(image, free, as_rng(seed), DRAEM)
+        region = perlin_region(image, free, as_rng(seed), DRAEM, whole=True)
         top, left, bottom, right = region.box
-        assert region.mask.shape == (bottom - top, right - left)
-        assert all(region.mask[place].any() for place in (0, -1, (slice(None), 0), (slice(None), -1)))
-        assert not (region.mask & ~free[top:bottom, left:right]).any()
-        assert (region.level[region.mask] > 0.5).all()
+        mask = region.filled(1.0) > 0
+        assert mask.shape == (bottom - top, right - left)
+        assert all(mask[place].any() for place in (0, -1, (slice(None), 0), (slice(None), -1)))
+        assert (mask == (region.level > 0.5) & free[top:bottom, left:right]).all()
+        other = perlin_region(image, free, as_rng(seed), DRAEM)
+        assert other.level is None
+        assert other.box == region.box
+        assert (other.places == region.places).all()
 
 
 def test_noise_that_never_gets_so_high_is_refused():

@@ -15,6 +15,7 @@ from anosynth.io.clouds import read_cloud
 from anosynth.toy import KINDS, MAKERS, make_toy
 from anosynth.toy.layouts import LAYOUTS
 from anosynth.toy.meshes import PARTS
+from anosynth.toy.photo_sets import PHOTO_SETS
 
 SCAN = 700
 
@@ -24,7 +25,7 @@ def content(folder):
 
 
 def test_every_kind_has_a_line():
-    assert set(KINDS) == set(MAKERS) == {*PARTS, "depth-map", "parts", "mvtec", *LAYOUTS}
+    assert set(KINDS) == set(MAKERS) == {*PARTS, "depth-map", "parts", *LAYOUTS, *PHOTO_SETS}
     assert all(text and "\n" not in text for text in KINDS.values())
 
 

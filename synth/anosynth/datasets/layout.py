@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -30,10 +30,12 @@ class Source:
     Attributes:
         path: of the file, relative to the root.
         category: the category that it belongs to, "" where the layout has none.
+        problem: why nothing can be made of it, "" if it can.
     """
 
     path: Path
     category: str = ""
+    problem: str = ""
 
     @property
     def key(self) -> str:
@@ -49,6 +51,7 @@ class Labelled:
         path: of the file, relative to the root; `split` is "train", "validation" or "test".
         kind: "good" or the name of the defect.
         truth: of the file that holds its labels, relative to the root, or None.
+        problem: as in `Source`.
     """
 
     path: Path
@@ -56,6 +59,7 @@ class Labelled:
     kind: str
     category: str = ""
     truth: Path | None = None
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,15 @@ class Layout:
         """Yield all samples of the data set under `root`, sorted by path."""
         raise NotImplementedError
 
+    def named(self, root: Path, paths: Iterable[Path]) -> Iterator[Labelled]:
+        """Yield those of some plain files, relative to the root, that are samples; layouts of plain files use it."""
+        for path in paths:
+            yield Labelled(path, "train", "good")
+
+    def group(self, source: Source) -> str:
+        """Return what is held out together with a source: the key of its specimen, which others may share."""
+        return source.key
+
     def sources(self, root: Path) -> list[Source]:
         """Return the normal training samples, sorted."""
         found = [Source(s.path, s.category) for s in self.samples(root) if s.split == "train" and s.kind == "good"]
@@ -112,6 +125,10 @@ class Layout:
     def companions(self, root: Path, sample: Labelled) -> Sequence[Path]:
         """Return further files that belong to a sample (its photo, its truth), relative to the root."""
         return [] if sample.truth is None else [sample.truth]
+
+    def place(self, sample: Labelled) -> str:
+        """Return the path, relative to OUT, of the copy of a normal sample."""
+        return sample.path.as_posix()
 
     def target(self, source: Source, kind: str, variant: int) -> str:
         """Return the path, relative to OUT, of the anomalous sample made of `source`."""
@@ -129,22 +146,35 @@ class Layout:
         """
         raise NotImplementedError
 
-    def finish(self, out: Path) -> list[Output]:
-        """Write files that belong to the whole data set, if any; called after the last sample."""
+    def tables(self, categories: Iterable[str], kinds: Iterable[str]) -> list[str]:
+        """Return the paths of all files that `finish` may write for these categories and kinds of defects."""
+        return []
+
+    def finish(self, out: Path, root: Path | None = None) -> list[Output]:
+        """Write the files that belong to the whole data set, if any, by what lies in OUT; called after the last sample.
+
+        Args:
+            root: of the input, whose tables say which split a copied sample belongs to.
+        """
         return []
 
 
-def held_out(sources: Sequence[Source], seed: int, share: float) -> set[str]:
-    """Return the keys of the sources that anomalies are made of, a share of each category, at least one.
+def held_out(
+    sources: Sequence[Source], seed: int, share: float, group: Callable[[Source], str] = lambda source: source.key
+) -> set[str]:
+    """Return the keys of the sources that anomalies are made of, a share of each category's groups, at least one.
 
-    A source is ranked by its own stream, so that adding a file moves few others. A category of one sample has none to
+    A group is ranked by its own stream, so that adding a file moves few others. A category of one group has none to
     hold out, so that its anomalies share their source with the training split; manifests say so.
     """
     chosen: set[str] = set()
     for category in sorted({source.category for source in sources}):
-        keys = [source.key for source in sources if source.category == category]
-        ranked = sorted(keys, key=lambda key: (stream(seed, "held-out", key).uniform(), key))
-        chosen.update(ranked[: max(1, round(share * len(ranked)))])
+        members: dict[str, list[str]] = {}
+        for source in sources:
+            if source.category == category:
+                members.setdefault(group(source), []).append(source.key)
+        ranked = sorted(members, key=lambda name: (stream(seed, "held-out", name).uniform(), name))
+        chosen.update(key for name in ranked[: max(1, round(share * len(ranked)))] for key in members[name])
     return chosen
 
 
@@ -174,7 +204,8 @@ def find_layout(name: str) -> Layout:
 def walk(root: Path, suffixes: frozenset[str]) -> list[Path]:
     """Return all files under `root` with one of these lower-case suffixes, relative, sorted by POSIX path.
 
-    Hidden files and folders, and what is reached a second time by a link, are passed over.
+    Hidden files and folders, and what is reached a second time by a link, are passed over: a folder has the name that
+    does without links, if there is one.
 
     Raises:
         DataError: `root` is not a folder that can be listed.
@@ -183,9 +214,10 @@ def walk(root: Path, suffixes: frozenset[str]) -> list[Path]:
         raise DataError(f"{root}: not a folder")
     found: list[Path] = []
     seen: set[tuple[int, int]] = set()
-    waiting = [root]
-    while waiting:
-        folder = waiting.pop()
+    waiting, links = [root], list[Path]()
+    while waiting or links:
+        # Folders come in no order of their own; which of two links to one counts must not depend on the disk.
+        folder = waiting.pop() if waiting else links.pop(links.index(min(links)))
         try:
             status = folder.stat()
             entries = list(folder.iterdir())
@@ -198,7 +230,7 @@ def walk(root: Path, suffixes: frozenset[str]) -> list[Path]:
             if entry.name.startswith("."):
                 continue
             if entry.is_dir():
-                waiting.append(entry)
+                (links if entry.is_symlink() else waiting).append(entry)
             elif entry.suffix.lower() in suffixes:
                 found.append(entry.relative_to(root))
     return sorted(found, key=lambda path: path.as_posix())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, ClassVar, TypeVar
 
@@ -104,19 +104,18 @@ class MulSen(Layout):
             raise DataError(f"{paths['labels']}: lists other points than {paths['details'].name} labels")
         return truth
 
-    def finish(self, out: Path) -> list[Output]:
+    def tables(self, categories: Iterable[str], kinds: Iterable[str]) -> list[str]:
+        return sorted(f"{category}/RGB/GT/{kind}/data.csv" for category in categories for kind in {*kinds, "good"})
+
+    def finish(self, out: Path, root: Path | None = None) -> list[Output]:
         """Write `CLASS/RGB/GT/KIND/data.csv` for what lies in `CLASS/Pointcloud/test/KIND`, whoever wrote it."""
-        # Another shard may finish at the same time; whoever writes last has then seen all that there is.
-        before: dict[str, list[str]] = {}
-        while (tables := _tables(out)) != before:
-            for target, lines in tables.items():
-                _write_lines(out, target, lines)
-            before = tables
-        return [Output("objects", target) for target in sorted(before)]
+        from ._tables import settle
+
+        return settle(out, _tables)
 
 
-def _tables(out: Path) -> dict[str, list[str]]:
-    """Return the lines of each data.csv, by its path in OUT, in the order of the objects' numbers."""
+def _tables(out: Path) -> dict[str, bytes]:
+    """Return the bytes of each data.csv, by its path in OUT, objects in the order of their numbers."""
     objects: dict[str, list[str]] = {}
     for old in walk(out, frozenset([".csv"])):
         if re.fullmatch(r"[^/]+/RGB/GT/[^/]+/data\.csv", old.as_posix()):
@@ -129,17 +128,9 @@ def _tables(out: Path) -> dict[str, list[str]]:
     tables = {}
     for target, stems in objects.items():
         seen = "0,0,0" if PurePosixPath(target).parent.name == "good" else "0,0,1"
-        tables[target] = [_HEADER, *(f"{stem},{seen}" for stem in sorted(stems, key=lambda stem: (int(stem), stem)))]
+        lines = [_HEADER, *(f"{stem},{seen}" for stem in sorted(stems, key=lambda stem: (int(stem), stem)))]
+        tables[target] = "".join(f"{line}\n" for line in lines).encode()
     return tables
-
-
-def _write_lines(out: Path, target: str, lines: Sequence[str]) -> None:
-    from anosynth.io.atomic import atomic_write
-
-    from .truth import placed
-
-    with atomic_write(placed(out, target)) as file:
-        file.write("".join(f"{line}\n" for line in lines).encode())
 
 
 def _picture(path: AnyPath, sensor: str) -> AnyPath:

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 from anosynth.errors import DataError
 from anosynth.generator import Anomaly
 
-from ._names import entries, find_truth
+from ._names import claim_stem, entries, find_truth, remark_masks
 from .layout import Labelled, Layout, Output, Source, Truth
 
-_PATTERN = r"(?P<category>[^/]+)/(?P<split>train|test)/(?P<kind>[^/]+)/(?P<stem>[^/]+)\.(png|PNG)"
+_PATTERN = r"(?P<category>[^/]+)/(?P<split>train|test|ground_truth)/(?P<kind>[^/]+)/(?P<stem>[^/]+)\.(png|PNG)"
 
 
 class MVTec(Layout):
@@ -29,15 +29,26 @@ class MVTec(Layout):
     home: ClassVar[str] = "MVTec AD comes from MVTec (CC BY-NC-SA 4.0)"
 
     def samples(self, root: Path) -> Iterator[Labelled]:
+        taken: dict[Path, Path] = {}
+        masks: set[Path] = set()
+        missing: list[Path] = []
         for path, part in entries(root, frozenset([".png"]), _PATTERN, "`bottle/train/good/000.png`"):
-            category, kind = part["category"], part["kind"]
-            if kind == "good":
-                yield Labelled(path, part["split"], "good", category)
-            elif part["split"] == "train":
+            category, split, kind = part["category"], part["split"], part["kind"]
+            if split == "ground_truth":
+                masks.add(path)
+            elif kind == "good":
+                claim_stem(taken, root, path, path.with_suffix(""))
+                yield Labelled(path, split, "good", category)
+            elif split == "train":
                 raise DataError(f"{root / path}: expected nothing but `good` in {category}/train")
             else:
                 mask = Path(category, "ground_truth", kind, f"{part['stem']}_mask.png")
-                yield Labelled(path, "test", kind, category, find_truth(root, mask, path))
+                truth = find_truth(root, mask, path)
+                if truth is None:
+                    missing.append(path)
+                masks.discard(mask)
+                yield Labelled(path, "test", kind, category, truth)
+        remark_masks(root, missing, sorted(masks))
 
     def target(self, source: Source, kind: str, variant: int) -> str:
         return f"{source.category}/test/{kind}/{source.path.stem}_{variant:03d}.png"

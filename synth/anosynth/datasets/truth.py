@@ -197,10 +197,21 @@ def copy_along(root: Path, origin: Path, out: Path, target: str, role: str) -> O
     Raises:
         DataError: it cannot be read.
     """
-    try:
-        data = (root / origin).read_bytes()
-    except OSError as error:
-        raise DataError(f"{origin.as_posix()}: cannot be read: {error.strerror}") from None
+    data = regular_bytes(root / origin)
     with atomic_write(placed(out, target)) as file:
         file.write(data)
     return Output(role, target)
+
+
+def regular_bytes(path: Path) -> bytes:
+    """Return what a regular file holds.
+
+    Raises:
+        DataError: it cannot be read, or is something else (a FIFO would block).
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise DataError(f"{path}: not a regular file")
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None

@@ -19,6 +19,7 @@ from anosynth.seeding import Rng
 Floats = NDArray[np.float32]
 
 _STEPS = 4096
+_AT_ONCE = 16384  # pixels: what is worked on at once stays in the cache
 _LUMA = (0.299, 0.587, 0.114)
 
 
@@ -46,19 +47,24 @@ def hue_saturation(x: Floats, turn: float = 0.0, factor: float = 1.0, shift: flo
     a hue, others are returned as they are."""
     if x.shape[2] != 3:
         return x.copy()
-    r, g, b = (x[:, :, channel] for channel in range(3))
+    r, g, b = (np.ascontiguousarray(x[:, :, channel]) for channel in range(3))
     value = np.maximum(np.maximum(r, g), b)
     spread = value - np.minimum(np.minimum(r, g), b)
     safe = np.where(spread > 0, spread, np.float32(1))
     hue = np.where(value == r, (g - b) / safe, np.where(value == g, (b - r) / safe + 2, (r - g) / safe + 4))
-    hue = hue + np.float32(6 * turn)
+    hue = hue + np.float32(6 * math.fmod(turn, 1))
     saturation = spread / np.where(value > 0, value, np.float32(1))
     # Grey stays grey: adding saturation to what has no hue would make it red.
     saturation = np.where(spread > 0, np.clip(saturation * np.float32(factor) + np.float32(shift), 0, 1), 0)
     out = np.zeros_like(x)
+    chroma = value * saturation
     for channel, offset in enumerate((5, 3, 1)):
-        k = np.mod(hue + np.float32(offset), np.float32(6))
-        out[:, :, channel] = value - value * saturation * np.clip(np.minimum(k, 4 - k), 0, 1)
+        k = hue + np.float32(offset)
+        # Whole circles off, exactly as np.mod takes them off in several times the time.
+        k += np.float32(6) * (k < 0)
+        for circle in (np.float32(12), np.float32(6)):
+            k -= circle * (k >= circle)
+        out[:, :, channel] = value - chroma * np.minimum(np.maximum(np.minimum(k, 4 - k), 0), 1)
     return out
 
 
@@ -83,10 +89,15 @@ def invert(x: Floats) -> Floats:
 
 def autocontrast(x: Floats) -> Floats:
     """Each channel stretched from its least and largest value to 0 and 1; a flat one stays as it is."""
-    low, high = x.min(axis=(0, 1)), x.max(axis=(0, 1))
-    flat = high <= low
-    stretched = (x - low) / np.where(flat, np.float32(1), high - low)
-    return np.where(flat, x, stretched).astype(np.float32)
+    out = x.copy()
+    for channel in range(x.shape[2]):
+        part = np.ascontiguousarray(x[:, :, channel])
+        low, high = part.min(), part.max()
+        if high > low:
+            part -= low
+            part /= high - low
+            out[:, :, channel] = part
+    return out
 
 
 def equalize(x: Floats) -> Floats:
@@ -125,10 +136,16 @@ def rotate(x: Floats, degrees: float) -> Floats:
     y, x_ = np.arange(height, dtype=np.float64)[:, None], np.arange(width, dtype=np.float64)[None, :]
     cosine, sine = steady.cos(math.radians(degrees)), steady.sin(math.radians(degrees))
     dy, dx = y - 0.5 * (height - 1), x_ - 0.5 * (width - 1)
-    sampled, inside = bilinear(
-        x, 0.5 * (height - 1) + cosine * dy + sine * dx, 0.5 * (width - 1) - sine * dy + cosine * dx
-    )
-    return np.where(inside[:, :, None], sampled, np.float32(0))
+    out = np.zeros_like(x)
+    rows = max(1, _AT_ONCE // width)
+    for top in range(0, height, rows):
+        some = dy[top : top + rows]
+        part, inside = bilinear(
+            x, 0.5 * (height - 1) + cosine * some + sine * dx, 0.5 * (width - 1) - sine * some + cosine * dx
+        )
+        part[~inside] = 0
+        out[top : top + rows] = part
+    return out
 
 
 def bilinear(x: Floats, y: NDArray[np.float64], across: NDArray[np.float64]) -> tuple[Floats, NDArray[np.bool_]]:
@@ -137,18 +154,25 @@ def bilinear(x: Floats, y: NDArray[np.float64], across: NDArray[np.float64]) -> 
     Values at places beyond the outermost pixels' centres mean nothing.
     """
     height, width = x.shape[:2]
-    inside = (y >= 0) & (y <= height - 1) & (across >= 0) & (across <= width - 1)
-    row = np.clip(y, 0, height - 2).astype(np.intp)
-    column = np.clip(across, 0, width - 2).astype(np.intp)
+    inside = (y >= 0) & (y <= height - 1)
+    inside &= across >= 0
+    inside &= across <= width - 1
+    row = np.minimum(np.maximum(y, 0), height - 2).astype(np.intp)
+    column = np.minimum(np.maximum(across, 0), width - 2).astype(np.intp)
     down, right = (y - row).astype(np.float32), (across - column).astype(np.float32)
     flat = x.reshape(height * width, *x.shape[2:])
     if x.ndim == 3:
         down, right = down[..., None], right[..., None]
-    place = row * width + column
-    upper, lower = flat[place], flat[place + width]
-    upper += (flat[place + 1] - upper) * right
-    lower += (flat[place + width + 1] - lower) * right
-    upper += (lower - upper) * down
+    row *= width
+    row += column
+    upper, upper_right, lower, lower_right = (flat[step:].take(row, axis=0) for step in (0, 1, width, width + 1))
+    for start, end in ((upper, upper_right), (lower, lower_right)):
+        end -= start
+        end *= right
+        start += end
+    lower -= upper
+    lower *= down
+    upper += lower
     return upper, inside
 
 

@@ -17,11 +17,13 @@ from anosynth.labels import faith
 from anosynth.params import param
 from anosynth.seeding import Rng
 
-_JUST_VISIBLE = 1.25
+JUST_VISIBLE = 1.25
 """Contrast at severity 0, in floors."""
 
 Box = tuple[int, int, int, int]
 """(top, left, bottom, right) in pixels, the last two beyond the last row and column."""
+
+Places = NDArray[np.intp]
 
 FLOOR = 4.0 / 255.0
 """A pixel counts as changed from this share of full scale on, in the channel that changed most."""
@@ -80,12 +82,12 @@ class ImageGenerator(Generator):
         if not free.any():
             raise Impossible("the foreground is empty: there is nowhere to put a defect")
         image = seated(image, self.place, self.centre)
-        edits = []
+        edits: list[Edit] = []
         for number in range(self.instances):
-            edit = self.edit(image, rng.child("defect", number), free)
-            edits.append(edit)
-            top, left, bottom, right = edit.box
-            free[top:bottom, left:right] &= edit.alpha <= 0
+            if edits:
+                top, left, bottom, right = edits[-1].box
+                free[top:bottom, left:right] &= edits[-1].alpha <= 0
+            edits.append(self.edit(image, rng.child("defect", number), free))
         anomaly = labelled(self, image, edits)
         return anomaly if isinstance(sample, Image) else replace(anomaly, sample=anomaly.sample.pixels, before=sample)
 
@@ -98,42 +100,49 @@ def labelled(generator: ImageGenerator, image: Image, edits: Sequence[Edit]) -> 
     Raises:
         DataError: nothing visible is left.
     """
-    pixels, size = image.pixels.reshape(-1, image.channels), image.shape[0] * image.shape[1]
-    after = pixels.copy()
-    mask, changed = np.zeros(size, dtype=np.bool_), np.zeros(size, dtype=np.bool_)
-    effect, instances = np.zeros(size, dtype=np.float32), np.zeros(size, dtype=np.uint16)
+    channels, size, white = image.channels, image.shape[0] * image.shape[1], image.white
+    original = image.pixels.reshape(-1)
+    after = original.copy()
+    mask, effect = np.zeros(size, dtype=np.bool_), np.zeros(size, dtype=np.float32)
+    instances = np.zeros(size, dtype=np.uint16)
     grade = np.zeros(size, dtype=np.float32) if any(edit.grade is not None for edit in edits) else None
     touched = []
     for number, edit in enumerate(edits, 1):
-        place, rows, columns = _meant(image, edit)
+        place, inside = _meant(image, edit)
         touched.append(place)
-        before, alpha = after[place], edit.alpha[rows, columns]
-        new = _blended(before, edit.pixels[rows, columns], alpha, image.white)
+        before = _taken(after.reshape(*image.shape, channels), place)
+        wanted, alpha = _taken(edit.pixels, inside), edit.alpha.reshape(-1).take(inside)
+        new = _blended(before, wanted, alpha, white)
         if generator.fades and generator.severity < 1:
-            alpha = alpha * _weight(generator.severity, before, new, image.white)
-            new = _blended(before, edit.pixels[rows, columns], alpha, image.white)
-        change = (new.astype(np.float32) - before.astype(np.float32)) / np.float32(image.white)
-        largest = change[np.arange(len(place)), np.abs(change).argmax(axis=1)]
+            alpha = alpha * _weight(generator.severity, before, new, white)
+            new = _blended(before, wanted, alpha, white)
+        largest = _largest_change(before, new, white)
         if generator.mask == "changed":
-            seen = np.abs(largest) >= np.float32(FLOOR)
-            place, new, largest = place[seen], new[seen], largest[seen]
-            rows, columns = rows[seen], columns[seen]
+            seen = np.flatnonzero(np.abs(largest) >= np.float32(FLOOR))
+            place, inside, new, largest = place[seen], inside[seen], new.take(seen, axis=1), largest[seen]
+        for channel in range(channels):
+            after[place * channels + channel] = new[channel]
         if grade is not None:
-            grade[place] = 1 if edit.grade is None else edit.grade[rows, columns]
-        after[place], mask[place], effect[place], instances[place] = new, True, largest, number
-    for place in touched:
-        changed[place] = (after[place] != pixels[place]).any(axis=1)
-        if generator.mask == "changed":
-            # A later defect may have put back what an earlier one changed.
-            back = place[~changed[place]]
-            mask[back], effect[back], instances[back] = False, 0, 0
-            if grade is not None:
-                grade[back] = 0
-    if int(mask.sum()) < LEAST_PIXELS or not changed.any():
-        raise DataError(f"{int(mask.sum())} visibly changed pixels: expected at least {LEAST_PIXELS}")
-    truth = faith(changed, mask)
-    stats: dict[str, Any] = {"area": truth.area, "leak": truth.leak, "dead": truth.dead}
-    stats["contrast"] = float(np.abs(effect[mask]).astype(np.float64).mean())
+            grade[place] = 1 if edit.grade is None else edit.grade.reshape(-1).take(inside)
+        mask[place], effect[place], instances[place] = True, largest, number
+    place = np.unique(np.concatenate(touched)) if len(touched) > 1 else place
+    changed = np.zeros(len(place), dtype=np.bool_)
+    for channel in range(channels):
+        at = place * channels + channel
+        changed |= after.take(at) != original.take(at)
+    if generator.mask == "changed":
+        # A later defect may have put back what an earlier one changed.
+        back = place[~changed]
+        mask[back], effect[back], instances[back] = False, 0, 0
+        if grade is not None:
+            grade[back] = 0
+    kept = mask.take(place)
+    truth = faith(changed, kept)
+    count = np.count_nonzero(kept)
+    if count < LEAST_PIXELS or not changed.any():
+        raise DataError(f"{count} visibly changed pixels: expected at least {LEAST_PIXELS}")
+    stats: dict[str, Any] = {"area": count / size, "leak": truth.leak, "dead": truth.dead}
+    stats["contrast"] = float(np.abs(effect.take(place[kept])).astype(np.float64).mean())
     for number, edit in enumerate(edits, 1):
         stats.update(edit.stats if len(edits) == 1 else {f"{key}_{number}": value for key, value in edit.stats.items()})
     return Anomaly(
@@ -149,28 +158,66 @@ def labelled(generator: ImageGenerator, image: Image, edits: Sequence[Edit]) -> 
 
 
 def _weight(severity: float, before: Array, new: Array, white: float) -> np.float32:
-    """Return the weight of an edit of this severity: 0 lets its strongest quarter just be seen, 1 is the whole edit."""
-    change = np.abs(new.astype(np.float32) - before.astype(np.float32)).max(axis=1)
-    number = max(1, len(change) // 4, min(2 * LEAST_PIXELS, len(change)))
-    strong = float(np.partition(change, len(change) - number)[len(change) - number]) / white if len(change) else 0.0
-    least = min(1.0, _JUST_VISIBLE * FLOOR / strong) if strong > 0 else 1.0
+    """Return the weight of an edit of this severity: 1 is all of it, 0 lets a quarter of what is seen just be seen."""
+    change = np.abs(new.astype(np.float32) - before.astype(np.float32)).max(axis=0) / np.float32(white)
+    seen = change[change >= np.float32(FLOOR)]
+    number = min(max(2 * LEAST_PIXELS, len(seen) // 4), len(seen))
+    strong = float(np.partition(seen, len(seen) - number)[len(seen) - number]) if number else 0.0
+    least = min(1.0, JUST_VISIBLE * FLOOR / strong) if strong > 0 else 1.0
     return np.float32(least + (1.0 - least) * severity)
 
 
-def _meant(image: Image, edit: Edit) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return the pixels that an edit means to change: their places in the image, and rows and columns in the box."""
+def _meant(image: Image, edit: Edit) -> tuple[Places, Places]:
+    """Return the pixels that an edit means to change: their places in the flattened image and in the flattened box."""
     top, left, bottom, right = edit.box
     meant = edit.alpha > 0
     if image.foreground is not None:
         meant &= image.foreground[top:bottom, left:right]
-    rows, columns = np.nonzero(meant)
-    return (rows + top) * image.shape[1] + (columns + left), rows, columns
+    inside = np.flatnonzero(meant)
+    whole, width = image.shape[1], right - left
+    place = inside + (top * whole + left)
+    if width < whole:
+        place += inside // width * (whole - width)
+    return place, inside
+
+
+# numpy runs a loop of its own for each pixel's few channels, so from here on each channel is an array of its own.
+
+
+def _taken(values: Array, places: Places) -> Array:
+    """Return the pixels of `values` (h, w, C) at `places` (K,) of the flattened rows and columns, as (C, K)."""
+    channels = values.shape[2]
+    out = np.zeros((channels, len(places)), dtype=values.dtype)
+    if values.flags.c_contiguous:
+        flat, at = values.reshape(-1), places * channels
+        for channel in range(channels):
+            out[channel] = flat[channel:].take(at)
+    else:
+        rows, columns = np.divmod(places, values.shape[1])
+        for channel in range(channels):
+            out[channel] = values[rows, columns, channel]
+    return out
 
 
 def _blended(before: Array, pixels: NDArray[np.float32], alpha: NDArray[np.float32], white: float) -> Array:
-    """Return before + alpha * (pixels - before), (K, C), rounded to the dtype of `before`."""
+    """Return before + alpha * (pixels - before), (C, K), rounded to the dtype of `before`."""
     old = before.astype(np.float32)
-    new = old + alpha[:, None] * (pixels * np.float32(white) - old)
+    new = pixels * np.float32(white)
+    new -= old
+    new *= alpha
+    new += old
     if before.dtype != np.float32:
-        new = np.rint(np.clip(new, 0, np.float32(white)))
-    return new.astype(before.dtype)
+        np.minimum(np.maximum(new, 0, out=new), np.float32(white), out=new)
+        np.rint(new, out=new)
+    return new.astype(before.dtype, copy=False)
+
+
+def _largest_change(before: Array, new: Array, white: float) -> NDArray[np.float32]:
+    """Return (K,): the change of the channel that changed most, the first of several, as a fraction of full scale."""
+    changes = new.astype(np.float32)
+    changes -= before
+    changes /= np.float32(white)
+    largest: NDArray[np.float32] = changes[0]
+    for change in changes[1:]:
+        largest = np.where(np.abs(change) > np.abs(largest), change, largest)
+    return largest

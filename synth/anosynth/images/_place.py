@@ -16,6 +16,7 @@ from anosynth.seeding import Rng
 from ._base import FLOOR, LEAST_PIXELS, Box
 from ._sample import Image, Mask
 from ._seats import drawn
+from ._warp import turned_axes
 
 Alpha = NDArray[np.float32]
 
@@ -131,36 +132,53 @@ def other_place(box: Box, shape: tuple[int, int], rng: Rng) -> Box:
 
 
 def outlined(
-    image: Image, rng: Rng, free: Mask, *, outline: Outline, area: float, aspect: float, softness: float = 0.0
+    image: Image,
+    rng: Rng,
+    free: Mask,
+    *,
+    outline: Outline,
+    area: float | str,
+    aspect: float,
+    softness: float = 0.0,
+    orientation: float = 0.0,
 ) -> tuple[Box, Alpha]:
     """Return where a region of this outline lies and its alpha (h, w), 0 where `free` (H, W) is not.
 
     Args:
-        area: of the outline, not of its box, as a fraction of the image.
-        aspect: of its box, width over height.
+        area: an `Area`, that of the outline and not of its box, at most half of the image.
+        aspect: width over height before it is turned.
         softness: share of the radius (of the shorter half side for a rectangle) over which the edge fades.
+        orientation: way of its width, degrees from right towards down. What then sticks out of the image is cut off.
 
     Raises:
         DataError: too few free pixels are left inside.
     """
-    box = rectangle(image, rng.child("place"), free, area=min(1.0, area / _SHARE[outline]), aspect=aspect)
-    size = (box[2] - box[0], box[3] - box[1])
-    return box, kept(outline_alpha(outline, size, rng.child("outline"), softness=softness), free, box)
+    share = min(1.0, min(image.share(area), 0.5) / _SHARE[outline])
+    size = rectangle_size(image.shape, area=share, aspect=aspect)
+    alpha = outline_alpha(outline, size, rng.child("outline"), softness=softness, orientation=orientation)
+    box = placed(image, free, alpha.shape, rng.child("place"))
+    h, w = box[2] - box[0], box[3] - box[1]
+    top, left = (alpha.shape[0] - h) // 2, (alpha.shape[1] - w) // 2
+    return box, kept(alpha[top : top + h, left : left + w], free, box)
 
 
-def outline_alpha(outline: Outline, size: tuple[int, int], rng: Rng, *, softness: float = 0.0) -> Alpha:
-    """Return the alpha (h, w) of an outline that fills a box of `size`; `softness` as in `outlined`."""
+def outline_alpha(
+    outline: Outline, size: tuple[int, int], rng: Rng, *, softness: float = 0.0, orientation: float = 0.0
+) -> Alpha:
+    """Return the alpha of an outline that fills a rectangle of `size` (h, w), in the least box around it once turned.
+
+    `softness` and `orientation` are those of `outlined`.
+    """
     h, w = size
     if outline == "blob":
-        return blob(size, rng, softness=softness)
+        return blob(size, rng, softness=softness, orientation=orientation)
+    across, down = turned_axes(size, orientation, corners=outline == "rectangle")
     if outline == "ellipse":
-        y, x = _centred(h), _centred(w)
-        radius: Alpha = np.sqrt((y * y)[:, None] + (x * x)[None, :])
+        radius = np.sqrt((down * np.float32(2 / h)) ** 2 + (across * np.float32(2 / w)) ** 2)
         if softness < _HARD:
             return (radius <= 1).astype(np.float32)
         return _smooth((np.float32(1) - radius) / np.float32(softness))
-    down, across = (np.minimum(np.arange(n), np.arange(n)[::-1]) + 1 for n in size)
-    near = np.minimum(down[:, None], across[None, :]).astype(np.float32)
+    near = np.float32(0.5) + np.minimum(np.float32(0.5 * h) - np.abs(down), np.float32(0.5 * w) - np.abs(across))
     return _smooth(near / np.float32(1 + 0.5 * softness * (min(size) - 1)))
 
 
@@ -197,29 +215,33 @@ def made_visible(new: Alpha, old: Alpha, alpha: Alpha, rng: Rng, *, share: float
     return new + np.float32(step), step
 
 
-def blob(shape: tuple[int, int], rng: Rng, *, softness: float) -> Alpha:
-    """Return an organic outline as (h, w) float32 alpha that ends within its box.
+def blob(shape: tuple[int, int], rng: Rng, *, softness: float, orientation: float = 0.0) -> Alpha:
+    """Return an organic outline as float32 alpha that ends within its box, which is of `shape` unless it is turned.
 
-    The elliptic dome 1 - r^2 times low-frequency gradient noise, cut at the level above which `BLOB_SHARE` of the box
+    The elliptic dome 1 - r^2 times low-frequency gradient noise, cut at the level above which `BLOB_SHARE` of `shape`
     lies: the area of alpha > 0 is the same for all draws.
 
     Args:
-        shape: height and width of the box, each >= 1.
+        shape: height and width, each >= 1.
         softness: 0 for an edge of one step, 1 for a slope up to the peak.
+        orientation: way of its width, degrees from right towards down.
     """
     h, w = shape
     longer = max(h, w)
-    cells = (max(1.0, 3.0 * h / longer), max(1.0, 3.0 * w / longer))
-    noise = lattice(shape, cells, rng, octaves=2, persistence=0.4)
-    y, x = _centred(h), _centred(w)
-    dome = np.maximum(np.float32(1) - (y * y)[:, None] - (x * x)[None, :], np.float32(0))
+    across, down = turned_axes(shape, orientation, corners=False)
+    box = (across.shape[0], across.shape[1])
+    noise = lattice(
+        box, (max(1.0, 3.0 * box[0] / longer), max(1.0, 3.0 * box[1] / longer)), rng, octaves=2, persistence=0.4
+    )
+    round_ = (down * np.float32(2 / h)) ** 2 + (across * np.float32(2 / w)) ** 2
+    dome = np.maximum(np.float32(1) - round_, np.float32(0))
     field = dome * (np.float32(0.6) + np.float32(0.55) * noise)
     flat = field.ravel()
-    rank = len(flat) - max(1, round(BLOB_SHARE * len(flat)))
+    rank = len(flat) - max(1, round(BLOB_SHARE * h * w))
     level = max(np.float32(0), np.partition(flat, rank)[rank])
     peak = flat.max()
     if not peak > level:
-        return np.ones(shape, np.float32)
+        return np.ones(box, np.float32)
     if softness < _HARD:
         hard: Alpha = ((field >= level) & (dome > 0)).astype(np.float32)
         return hard
@@ -262,11 +284,6 @@ def feather(alpha: Alpha, pixels: float) -> Alpha:
         return alpha
     distance = np.asarray(distance_transform_edt(inside)).astype(np.float32)
     return alpha * _smooth(distance / np.float32(pixels + 1))
-
-
-def _centred(size: int) -> Alpha:
-    """Return the pixel centres of a side as -1 to 1."""
-    return ((2.0 * np.arange(size, dtype=np.float64) + 1.0) / size - 1.0).astype(np.float32)
 
 
 def _smooth(t: Alpha) -> Alpha:

@@ -2,17 +2,48 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from anosynth import steady
 from anosynth.errors import DataError, Impossible, ParameterError
+from anosynth.params import param
 
 from ._sample import Image, Mask
 
 EDGE = 0.1
 """Width of the band along the border of the foreground, as a share of the photo's shorter side."""
+
+_FEW = 16
+"""Pixels that are too few to choose a region from."""
+
+
+def oriented(of: str = "the long axis") -> Any:
+    """Declare the parameter `orientation`, which is the same for all defects that have a direction."""
+    return param(
+        0.0,
+        ge=-180,
+        le=180,
+        vary=(-90.0, 90.0),
+        unit="degrees",
+        help=f"direction of {of}, from right (0) towards down (90)",
+    )
+
+
+def heading(orientation: float) -> tuple[float, float]:
+    """Return (sine, cosine), the steps down and right of a unit way in this direction, in degrees from right to down.
+
+    Whole quarters are exact, so that what is upright keeps its pixels.
+    """
+    quarters, rest = divmod(orientation, 90.0)
+    sine, cosine = (float(f(math.radians(rest))) for f in (steady.sin, steady.cos))
+    for _ in range(int(quarters) % 4):
+        sine, cosine = cosine, -sine
+    return sine, cosine
 
 
 def fractions(text: str) -> tuple[float, float]:
@@ -52,8 +83,40 @@ def seated(image: Image, place: str, centre: str) -> Image:
 
 
 def reachable(image: Image, free: Mask) -> Mask:
-    """Return `free` (H, W) without the pixels that the prior rules out: for defects that have no one centre."""
-    return free if image.prior is None else free & (image.prior > 0)
+    """Return `free` (H, W) without the pixels that the prior rules out: for defects that have no one centre.
+
+    Raises:
+        Impossible: the prior allows too few pixels, as that of a given centre does.
+    """
+    if image.prior is None:
+        return free
+    allowed = image.prior > 0
+    if int(allowed.sum()) < _FEW:
+        raise Impossible(
+            f"{int(allowed.sum())} pixels may be changed: too few for a defect without a centre of its own\n"
+            "hint: leave out `centre`, or widen the prior"
+        )
+    chosen: Mask = free & allowed
+    return chosen
+
+
+def nearest(free: Mask, row: float, column: float) -> tuple[int, int]:
+    """Return (row, column) of the pixel of `free` (H, W) that is nearest to a place given as fractions.
+
+    Raises:
+        DataError: none is free.
+    """
+    y, x = row * (free.shape[0] - 1), column * (free.shape[1] - 1)
+    at = (math.floor(y + 0.5), math.floor(x + 0.5))
+    # As a rule the place itself is free, which spares a list of all pixels.
+    if free[at]:
+        return at
+    rows, columns = np.nonzero(free)
+    if not len(rows):
+        raise DataError("no pixel is free for another defect")
+    down, right = rows - y, columns - x
+    best = int(np.argmin(down * down + right * right))
+    return int(rows[best]), int(columns[best])
 
 
 def drawn(prior: NDArray[np.float32], mark: float) -> tuple[int, int]:
@@ -85,9 +148,6 @@ def _near_border(image: Image) -> Mask:
 
 def _nearest(prior: NDArray[np.float32], row: float, column: float) -> NDArray[np.float32]:
     """Return a prior of the one pixel with `prior` > 0 that is nearest to a place given as fractions."""
-    rows, columns = np.nonzero(prior > 0)
-    down, right = rows - row * (prior.shape[0] - 1), columns - column * (prior.shape[1] - 1)
-    best = int(np.argmin(down * down + right * right))
     single = np.zeros_like(prior)
-    single[rows[best], columns[best]] = 1
+    single[nearest(prior > 0, row, column)] = 1
     return single

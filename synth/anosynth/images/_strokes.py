@@ -14,6 +14,7 @@ from anosynth.seeding import Rng
 
 from ._base import Box, Edit
 from ._sample import Image
+from ._seats import heading
 
 Field = NDArray[np.float32]
 Line = NDArray[np.float64]
@@ -64,14 +65,42 @@ def trace(line: Line, reach: float, box: Box) -> tuple[Field, Field]:
     return offset, along
 
 
-def coverage(distance: Field, width: Any) -> Field:
-    """Return the share of a pixel, 0 to 1, that a stroke of `width` px covers at `distance` px from its middle line.
+def coverage(distance: Field, width: Any, blur: float = 1.0) -> Field:
+    """Return the share, 0 to 1, that a stroke of `width` px has of a spot at `distance` px from its middle line.
 
-    The overlap of two intervals: the stroke and a pixel of width 1. `width` is a number or an array like `distance`.
+    The overlap of two intervals: the stroke and a spot of `blur` px, 1 for a pixel; more softens the edge, and the sum
+    across stays the width. `width` is a number or an array like `distance`.
     """
-    wide = np.asarray(width, dtype=np.float32)
-    share = np.clip(np.float32(0.5) * (wide + np.float32(1)) - np.abs(distance), 0, np.minimum(wide, np.float32(1)))
+    wide, spot = np.asarray(width, dtype=np.float32), np.float32(blur)
+    share = np.clip(np.float32(0.5) * (wide + spot) - np.abs(distance), 0, np.minimum(wide, spot)) / spot
     return np.asarray(share, dtype=np.float32)
+
+
+def stroke_size(image: Image, length: float | str, width: float | str) -> tuple[float, float]:
+    """Return two `Size`s in pixels: a length of 8 px to three diagonals, a width of 1.2 px to a fifth of the side."""
+    longest = 3.0 * math.sqrt(image.shape[0] ** 2 + image.shape[1] ** 2)
+    widest = max(1.2, 0.2 * image.side)
+    return min(max(SHORTEST, image.length(length)), longest), min(max(1.2, image.length(width)), widest)
+
+
+def pointed(lines: Sequence[Line], centre: tuple[int, int], orientation: float) -> list[Line]:
+    """Return the lines turned about `centre` (row, column) so that the first one leads this way from end to end.
+
+    Args:
+        orientation: degrees from right towards down.
+    """
+    middle = np.array(centre, dtype=np.float64)
+    down, right = (lines[0][-1] - lines[0][0]).tolist()
+    reach = math.sqrt(down * down + right * right)
+    # A line whose ends meet leads nowhere and stays.
+    old = (down / reach, right / reach) if reach > 1e-9 else heading(orientation)
+    new = heading(orientation)
+    sine, cosine = new[0] * old[1] - new[1] * old[0], new[1] * old[1] + new[0] * old[0]
+    turned = []
+    for line in lines:
+        y, x = line[:, 0] - middle[0], line[:, 1] - middle[1]
+        turned.append(middle + np.stack([y * cosine + x * sine, x * cosine - y * sine], axis=1))
+    return turned
 
 
 def taper(along: Field, length: float, share: float) -> Field:

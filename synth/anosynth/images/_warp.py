@@ -1,11 +1,15 @@
-"""Resampling along displacement fields that vanish on the border of their box."""
+"""Turned ellipses and rectangles, and resampling along displacement fields that vanish on the border of their box."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anosynth import steady
+
+from ._seats import heading
 
 Pixels = NDArray[np.float32]
 Field = NDArray[np.float32]
@@ -67,3 +71,19 @@ def ellipse_box(area: float, angle: float, elongation: float, shape: tuple[int, 
     return min(shape[0], max(_LEAST_SIDE, round(2 * reach_y) + 1)), min(
         shape[1], max(_LEAST_SIDE, round(2 * reach_x) + 1)
     )
+
+
+def turned_axes(size: tuple[int, int], orientation: float, *, corners: bool) -> tuple[Field, Field]:
+    """Return (across, down) in pixels from the middle of a turned rectangle of `size` (h, w), in the box around it.
+
+    Args:
+        corners: the box holds the corners too, not only the ellipse between them.
+    """
+    (h, w), (sine, cosine) = size, heading(orientation)
+    pairs = ((abs(h * cosine), abs(w * sine)), (abs(w * cosine), abs(h * sine)))
+    # What rounding leaves of a quarter turn must not make the box wider.
+    rows, columns = (max(1, math.ceil((a + b if corners else math.sqrt(a * a + b * b)) - 1e-6)) for a, b in pairs)
+    y = (np.arange(rows, dtype=np.float64) - 0.5 * (rows - 1))[:, None]
+    x = (np.arange(columns, dtype=np.float64) - 0.5 * (columns - 1))[None, :]
+    (xc, xs), (yc, ys) = (((v * cosine).astype(np.float32), (v * sine).astype(np.float32)) for v in (x, y))
+    return xc + ys, yc - xs

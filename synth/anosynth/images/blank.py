@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anosynth.errors import DataError
-from anosynth.params import param
+from anosynth.params import Area, param
 from anosynth.seeding import Rng
 
 from ._base import Edit, ImageGenerator
 from ._place import Outline, outlined, seen_share
 from ._sample import Image, Mask
+from ._seats import oriented
 
 _FILLS = ("mean", "black", "white", "grey")
 _ENOUGH = 0.5
@@ -30,14 +31,22 @@ class Blank(ImageGenerator):
 
     fill: Literal["any", "mean", "black", "white", "grey"] = param("any", help="what covers the region")
     strength: float = param(1.0, gt=0, le=1, help="weight of the fill")
-    area: float = param(0.05, gt=0, le=0.5, vary=(0.01, 0.12), unit="of the image", help="area of the region")
+    area: Area = param(0.05, gt=0, le=0.5, vary=(0.01, 0.12), unit="of the image", help="area of the region")
     aspect: float = param(1.0, ge=0.05, le=20, vary=(0.5, 2.0, "log"), help="width of the region over its height")
+    orientation: float = oriented("the width")
     outline: Outline = param("rectangle", vary="rectangle|ellipse|blob", help="shape of the region")
     softness: float = param(0.0, ge=0, le=1, help="share of the region's radius over which its edge fades")
 
     def edit(self, image: Image, rng: Rng, free: Mask) -> Edit:
         box, alpha = outlined(
-            image, rng, free, outline=self.outline, area=self.area, aspect=self.aspect, softness=self.softness
+            image,
+            rng,
+            free,
+            outline=self.outline,
+            area=self.area,
+            aspect=self.aspect,
+            softness=self.softness,
+            orientation=self.orientation,
         )
         alpha *= np.float32(self.strength)
         old = image.crop(box)

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import numpy as np
 
-from anosynth.params import param
+from anosynth.params import Size, param
 from anosynth.seeding import Rng
 
 from ._base import Edit, ImageGenerator
 from ._place import centre_of
 from ._sample import Image, Mask
-from ._strokes import SHORTEST, coverage, crack_lines, darker, edit_of, mean_of, stroke_box, toned, trace, under, wobble
+from ._seats import oriented
+from ._strokes import (
+    coverage,
+    crack_lines,
+    darker,
+    edit_of,
+    mean_of,
+    pointed,
+    stroke_box,
+    stroke_size,
+    toned,
+    trace,
+    under,
+    wobble,
+)
 
 SIDE = "of the shorter side"
 
@@ -20,25 +34,29 @@ _THINNER = 0.7
 class Crack(ImageGenerator):
     """Thin dark zigzag with branches that start on it
 
-    amount(d) = -strength * a(d; w), a the share of a pixel covered by a line of width w, which gradient noise varies
-    along the line by about a third and which runs out to a hairline at the tips; a branch is 0.7 as wide as the main
-    line and 0.2 to 0.5 as long as its parent. Segments are broken further at displaced middles (Fournier, Fussell and
-    Carpenter 1982) down to about the width. Where all is black the crack is light.
+    amount(d) = -strength * a(d; w), a the share that a line of width w has of a spot of 1 px + softness w; w varies by
+    about a third along the line, as gradient noise does, and runs out to a hairline at the tips; a branch is 0.7 as
+    wide as the main line and 0.2 to 0.5 as long as its parent. Segments are broken further at displaced middles
+    (Fournier, Fussell and Carpenter 1982) down to about the width. Where all is black the crack is light.
 
     Ours.
     """
 
     strength: float = param(0.4, gt=0, le=1, vary=(0.2, 0.6), help="contrast")
-    length: float = param(0.5, gt=0, le=2, vary=(0.2, 0.8), unit=SIDE, help="length of the main line, from 8 pixels")
-    width: float = param(0.006, gt=0, le=0.1, vary=(0.003, 0.01), unit=SIDE, help="width, at least 1.2 pixels")
+    length: Size = param(0.5, gt=0, le=2, vary=(0.2, 0.8), unit=SIDE, help="length of the main line, from 8 pixels")
+    width: Size = param(0.006, gt=0, le=0.1, vary=(0.003, 0.01), unit=SIDE, help="width, at least 1.2 pixels")
+    orientation: float = oriented("the main line from end to end")
+    softness: float = param(0.0, ge=0, le=1, vary=(0.0, 0.4), unit="of the width", help="blur of the lines' edges")
     branches: int = param(3, ge=0, le=30, vary=(0, 6), help="number of branches")
     jitter: float = param(0.35, ge=0, le=1, vary=(0.2, 0.5), unit="radians", help="typical turn of the zigzag")
 
     def edit(self, image: Image, rng: Rng, free: Mask) -> Edit:
-        length, width = max(SHORTEST, self.length * image.side), max(1.2, self.width * image.side)
+        length, width = stroke_size(image, self.length, self.width)
         centre = centre_of(image, free, rng.child("place"))
         lines = crack_lines(centre, length, self.branches, self.jitter, max(3.0, 1.5 * width), rng.child("crack"))
-        reach = 0.5 * 1.6 * width + 1.0
+        lines = pointed(lines, centre, self.orientation)
+        blur = 1.0 + self.softness * width
+        reach = 0.5 * (1.6 * width + blur) + 0.5
         box = stroke_box(lines, reach, image.shape)
         top, left = box[:2]
         amount = np.zeros((box[2] - top, box[3] - left), dtype=np.float32)
@@ -55,7 +73,7 @@ class Crack(ImageGenerator):
             noise = wobble(s, total, 5.0 * width, rng.child("width", number))
             wide = np.float32(width if number == 0 else _THINNER * width) * open_ * (1 + np.float32(0.6) * noise)
             window = amount[part[0] - top : part[2] - top, part[1] - left : part[3] - left]
-            window[near] = np.maximum(window[near], coverage(d, np.maximum(wide, np.float32(0.3))))
+            window[near] = np.maximum(window[near], coverage(d, np.maximum(wide, np.float32(0.3)), blur))
         there = amount > 0
         old = under(image, box, there)
         mean = mean_of(old)

@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anosynth import steady
-from anosynth.params import param
-from anosynth.seeding import Rng
+from anosynth.generator import Anomaly
+from anosynth.params import Area, Size, param
+from anosynth.seeding import Rng, RngLike, as_rng
 
 from ._base import Box, Edit, ImageGenerator
 from ._place import kept, made_visible, moved_inside, other_place, placed, rectangle
-from ._sample import Image, Mask
+from ._sample import Array, Image, Mask
+from ._seats import heading
 
 Pixels = NDArray[np.float32]
 
@@ -26,26 +28,35 @@ _LEAST_SCAR = (2, 8)
 class Cutpaste(ImageGenerator):
     """Piece of the image, jittered in colour and pasted elsewhere
 
-    normal: a rectangle of `area` and `aspect`. scar: a strip of `width` and `length`, turned by up to `turn` degrees,
+    normal: a rectangle of `area` and `aspect`. scar: a strip of `width` and `length` in the direction `orientation`,
     with bilinear edges. union: one or the other, with equal probability. The piece comes from any other place of the
     image. Brightness, contrast and saturation are multiplied by factors from 1 - jitter to 1 + jitter and the hue is
-    turned by up to jitter * 180 degrees; if there are not three channels, each has a brightness and a contrast of its
-    own. A piece that would hardly be seen where it lands, as on flat images, is shifted in brightness as well (ours).
+    turned by up to jitter * 360 degrees, at most 180; if there are not three channels, each has a brightness and a
+    contrast of its own. A piece that would hardly be seen where it lands, as on flat images, is shifted in brightness
+    as well (ours).
 
-    Source: CutPaste (Li et al., CVPR 2021) for the three modes, areas, aspects and angles; its strips of 2 to 16 by 10
-    to 25 px of 256 are fractions of the shorter side here. The hue turns in the YIQ plane, not in HSV.
+    Source: CutPaste (Li et al., CVPR 2021) for the three modes, areas, aspects, jitter and angles (within 45 degrees of
+    upright); its strips of 2 to 16 by 10 to 25 px of 256 are fractions of the shorter side here. The hue turns in the
+    YIQ plane, not in HSV.
     """
 
     mode: Literal["normal", "scar", "union"] = param("union", help="rectangle, narrow turned strip, or either")
-    area: float = param(0.06, gt=0, le=0.5, vary=(0.02, 0.15), unit="of the image", help="area of the rectangle")
+    area: Area = param(0.06, gt=0, le=0.5, vary=(0.02, 0.15), unit="of the image", help="area of the rectangle")
     aspect: float = param(1.0, ge=0.05, le=20, vary=(0.3, 3.3, "log"), help="width of the rectangle over its height")
-    width: float = param(
+    width: Size = param(
         0.03, gt=0, le=0.5, vary=(0.008, 0.06), unit="of the shorter side", help="width of the strip, at least 2 px"
     )
-    length: float = param(
+    length: Size = param(
         0.07, gt=0, le=1, vary=(0.04, 0.1), unit="of the shorter side", help="length of the strip, at least 8 px"
     )
-    turn: float = param(45.0, ge=0, le=90, unit="degrees", help="largest turn of the strip from upright, either way")
+    orientation: float = param(
+        90.0,
+        ge=-180,
+        le=180,
+        vary=(45.0, 135.0),
+        unit="degrees",
+        help="direction of the strip, from right (0) towards down (90)",
+    )
     jitter: float = param(0.1, ge=0, le=1, vary=(0.0, 0.2), help="largest change of the piece's colours")
 
     def edit(self, image: Image, rng: Rng, free: Mask) -> Edit:
@@ -53,7 +64,8 @@ class Cutpaste(ImageGenerator):
         if mode == "union":
             mode = "normal" if rng.child("mode").sign() > 0 else "scar"
         if mode == "normal":
-            box = rectangle(image, rng.child("place"), free, area=self.area, aspect=self.aspect)
+            area = min(image.share(self.area), 0.5)
+            box = rectangle(image, rng.child("place"), free, area=area, aspect=self.aspect)
             alpha = np.ones((box[2] - box[0], box[3] - box[1]), np.float32)
             source = other_place(box, image.shape, rng.child("source"))
             piece = image.crop(source)
@@ -66,18 +78,37 @@ class Cutpaste(ImageGenerator):
 
     def _scar(self, image: Image, rng: Rng, free: Mask) -> tuple[Box, Box, Pixels, Pixels]:
         # The strip keeps clear of the image's size, so that there always is another place to cut it from.
-        h = min(max(round(self.length * image.side), _LEAST_SCAR[1]), image.shape[0])
-        w = min(max(round(self.width * image.side), _LEAST_SCAR[0]), image.shape[1] - 1)
-        angle = math.radians(rng.child("turn").uniform(-self.turn, self.turn))
-        sine, cosine = float(steady.sin(angle)), float(steady.cos(angle))
-        reach = (math.ceil(h * cosine + w * abs(sine)) + 1, math.ceil(w * cosine + h * abs(sine)) + 1)
+        h = min(max(round(image.length(self.length)), _LEAST_SCAR[1]), image.shape[0])
+        w = min(max(round(image.length(self.width)), _LEAST_SCAR[0]), image.shape[1] - 1)
+        sine, cosine = heading(self.orientation - 90.0)
         # Odd in an odd box, even in an even one: a strip that is not turned then lies on whole pixels.
+        reach = (math.ceil(h * abs(cosine) + w * abs(sine)) + 1, math.ceil(w * abs(cosine) + h * abs(sine)) + 1)
         size = (reach[0] + (reach[0] - h) % 2, reach[1] + (reach[1] - w) % 2)
         box = placed(image, free, size, rng.child("place"))
         own = moved_inside(((box[0] + box[2]) // 2, (box[1] + box[3]) // 2), (h, w), image.shape)
         source = other_place(own, image.shape, rng.child("source"))
         piece, alpha = turned(image.crop(source), sine, cosine, (box[2] - box[0], box[3] - box[1]))
         return box, source, piece, alpha
+
+
+def three_way(
+    image: Image | Array, rng: RngLike = None, generator: Cutpaste | None = None
+) -> tuple[Image | Array, Anomaly, Anomaly]:
+    """Return (image, rectangle, scar): the three classes of CutPaste's 3-way classifier, of one image.
+
+    Args:
+        image: pixels (H, W) or (H, W, C), or an `Image`; it is returned as it is.
+        rng: decides both; the two have streams of their own.
+        generator: the parameters of both but `mode`; the defaults if there is none.
+
+    Raises:
+        NotMade: one of the two could not be made.
+    """
+    base, stream = generator or Cutpaste(), as_rng(rng)
+    cut, scar = (
+        base.model_copy(update={"mode": mode})(image, stream.child("three-way", mode)) for mode in ("normal", "scar")
+    )
+    return image, cut, scar
 
 
 def turned(piece: Pixels, sine: float, cosine: float, size: tuple[int, int]) -> tuple[Pixels, Pixels]:
@@ -120,7 +151,7 @@ def jittered(piece: Pixels, jitter: float, rng: Rng) -> Pixels:
         new: Pixels = piece * slope.astype(np.float32) + offset.astype(np.float32)
     else:
         saturation = 1.0 + jitter * rng.child("saturation").uniform(-1, 1)
-        matrix = recolouring(saturation, math.pi * jitter * rng.child("hue").uniform(-1, 1))
+        matrix = recolouring(saturation, 2 * math.pi * min(jitter, 0.5) * rng.child("hue").uniform(-1, 1))
         # All of it is linear, and grey stays grey: one pass does for what would be four.
         new = np.zeros_like(piece)
         for channel, row in enumerate((matrix * slope).astype(np.float32)):

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from anosynth import steady
 from anosynth.errors import DataError, Impossible
 from anosynth.noise import lattice
-from anosynth.params import param
+from anosynth.params import Area, Size, param
 from anosynth.seeding import Rng
 
-from ._base import Edit, ImageGenerator
+from ._base import Box, Edit, ImageGenerator
 from ._fill import continued
 from ._place import BLOB_SHARE, blob, box_around, centre_of
 from ._sample import Image, Mask
+from ._seats import fractions, nearest
+from ._visible import graded
 from ._warp import resample
 
 Alpha = NDArray[np.float32]
@@ -31,15 +35,26 @@ class EdgeChip(ImageGenerator):
     An irregular outline around a pixel of the foreground's edge, made ragged by gradient noise, is filled with what
     lies outside of the foreground there, continued by Laplace's equation, with its grain. Along the break, a rim of
     `width` is shaded by s, 1 at the break and 0 at its end: old (1 - strength s), or old + strength s (1 - old) on a
-    dark foreground.
+    dark foreground. At severities below 1 a smaller piece is missing, with the same outline.
 
     Ours. The foreground has to be known; it is what the piece is broken off from.
     """
 
+    fades: ClassVar[bool] = False
+
     strength: float = param(0.5, gt=0, le=1, vary=(0.3, 0.7), help="depth of the shade along the break")
-    area: float = param(0.01, gt=0, le=0.3, vary=(0.003, 0.02), unit="of the image", help="size of the missing piece")
+    area: Area = param(0.01, gt=0, le=0.3, vary=(0.003, 0.02), unit="of the image", help="size of the missing piece")
     elongation: float = param(1.3, ge=1, le=10, vary=(1.0, 2.0), help="ratio of the longer to the shorter side")
-    width: float = param(0.012, gt=0, le=0.1, unit="of the shorter side", help="width of the shaded rim")
+    orientation: float = param(
+        0.0,
+        ge=-180,
+        le=180,
+        vary=(-45.0, 45.0),
+        unit="degrees",
+        help="direction of the long side, from along the edge (0) to into the part (90)",
+    )
+    softness: float = param(0.1, ge=0, le=1, vary=(0.05, 0.3), help="share of the outline's slope that fades")
+    width: Size = param(0.012, gt=0, le=0.1, unit="of the shorter side", help="width of the shaded rim")
     roughness: float = param(0.08, ge=0, le=0.3, vary=(0.04, 0.12), unit="of the piece", help="raggedness of the break")
 
     def edit(self, image: Image, rng: Rng, free: Mask) -> Edit:
@@ -50,9 +65,9 @@ class EdgeChip(ImageGenerator):
         edge = _edge(image.foreground)
         if not edge.any():
             raise Impossible("the foreground fills the image: it has no edge to break a piece off")
-        centre = centre_of(image, edge & free, rng.child("place"))
-        rim = max(1.5, self.width * image.side)
-        alpha, box = self._bite(image, rng, centre, margin=max(5, math.ceil(rim) + 2))
+        centre = self._seat(image, edge & free, rng)
+        rim = min(max(1.5, image.length(self.width)), 0.5 * image.side)
+        alpha, box = self._bite(image, image.foreground, rng, centre, margin=max(5, math.ceil(rim) + 2))
         top, left, bottom, right = box
         inside = image.foreground[top:bottom, left:right]
         # Pixels next to the foreground hold some of its colour or its shadow.
@@ -62,25 +77,42 @@ class EdgeChip(ImageGenerator):
             raise DataError("there is too little background around this place of the edge")
         old = image.crop(box)
         new = continued(old, ~background, rng.child("grain"))
-        away = np.asarray(distance_transform_edt(alpha <= 0)).astype(np.float32)
-        shade = np.clip(1 - (away - 1) / np.float32(rim), 0, 1) * (alpha < 1) * inside
-        shade *= np.float32(0.7) + np.float32(0.6) * _rough(alpha.shape, rng.child("rim"), 2 * rim)
+        wear = np.float32(0.7) + np.float32(0.6) * _rough(alpha.shape, rng.child("rim"), 2 * rim)
         bright = float(old[inside].astype(np.float64).mean()) > _DARK
         room = -old if bright else 1 - old
-        shaded = old + np.float32(self.strength) * shade[:, :, None] * room
-        whole = np.maximum(alpha, (shade > 0).astype(np.float32))
-        # Where the bite's edge is soft, the background mixes with the shaded rim, not with the old pixels.
-        pixels = np.where((whole > 0)[:, :, None], shaded + alpha[:, :, None] * (new - shaded), old)
-        return Edit(box, pixels, (whole > 0).astype(np.float32), {"centre": list(centre), "rim": rim})
+        depth = np.asarray(distance_transform_edt(np.pad(alpha > 0, 1)))[1:-1, 1:-1].astype(np.float32)
+        deepest = float(depth.max())
+
+        def broken(amount: float) -> Edit:
+            # Pared down from all sides, the piece stays where it was: around a pixel of the edge.
+            bite = alpha * np.clip(depth - np.float32((1 - amount) * deepest), 0, 1)
+            away = np.asarray(distance_transform_edt(bite <= 0)).astype(np.float32)
+            shade = np.clip(1 - (away - 1) / np.float32(rim), 0, 1) * (bite < 1) * inside * wear
+            shaded = old + np.float32(self.strength) * shade[:, :, None] * room
+            whole = (bite > 0) | (shade > 0)
+            # Where the bite's edge is soft, the background mixes with the shaded rim, not with the old pixels.
+            pixels = np.where(whole[:, :, None], shaded + bite[:, :, None] * (new - shaded), old)
+            return Edit(box, pixels, whole.astype(np.float32), {"centre": list(centre), "rim": rim})
+
+        return graded(self.severity, broken, image)
+
+    def _seat(self, image: Image, edge: Mask, rng: Rng) -> tuple[int, int]:
+        """Return a pixel of the edge; the nearest one to a given centre, which may lie off the edge."""
+        if self.centre:
+            return nearest(edge, *fractions(self.centre))
+        if image.prior is not None and not (edge & (image.prior > 0)).any():
+            raise Impossible(f"no pixel of the foreground's edge is left to break a piece off (place: {self.place})")
+        return centre_of(image, edge, rng.child("place"))
 
     def _bite(
-        self, image: Image, rng: Rng, centre: tuple[int, int], margin: int
-    ) -> tuple[Alpha, tuple[int, int, int, int]]:
+        self, image: Image, foreground: Mask, rng: Rng, centre: tuple[int, int], margin: int
+    ) -> tuple[Alpha, Box]:
         # About half of an outline around a pixel of the edge lies on the foreground.
-        pixels = 2 * self.area * image.shape[0] * image.shape[1] / BLOB_SHARE
-        stretch = math.sqrt(self.elongation if rng.child("aspect").sign() > 0 else 1 / self.elongation)
+        pixels = 2 * min(image.share(self.area), 0.3) * image.shape[0] * image.shape[1] / BLOB_SHARE
+        stretch = math.sqrt(self.elongation)
         h, w = (max(6, round(math.sqrt(pixels) * factor)) for factor in (1 / stretch, stretch))
-        outline = np.pad(blob((h, w), rng.child("outline"), softness=0.1), margin)
+        turn = _edge_way(foreground, centre, max(4, round(0.5 * math.sqrt(pixels)))) + self.orientation
+        outline = np.pad(blob((h, w), rng.child("outline"), softness=self.softness, orientation=turn), margin)
         reach = np.float32(2 * self.roughness * math.sqrt(h * w))
         down, right = (
             _rough(outline.shape, rng.child("rough", axis), min(h, w) / 6) * reach for axis in ("down", "right")
@@ -95,6 +127,16 @@ def _rough(shape: tuple[int, ...], rng: Rng, wavelength: float) -> Alpha:
     """Return noise of three octaves, (h, w) float32 from -1 to 1, the coarsest of `wavelength` pixels."""
     h, w = shape
     return lattice((h, w), (max(1.0, h / wavelength), max(1.0, w / wavelength)), rng, octaves=3)
+
+
+def _edge_way(foreground: Mask, centre: tuple[int, int], reach: int) -> float:
+    """Return the way of the foreground's edge around `centre` in degrees from right to down, the part at +90 of it."""
+    top, left = max(0, centre[0] - reach), max(0, centre[1] - reach)
+    part = foreground[top : centre[0] + reach + 1, left : centre[1] + reach + 1]
+    y = (np.arange(part.shape[0]) + top - centre[0])[:, None]
+    x = (np.arange(part.shape[1]) + left - centre[1])[None, :]
+    side = np.where(part, 1, -1) * (y * y + x * x <= reach * reach)
+    return math.degrees(float(steady.arctan2(float((side * y).sum()), float((side * x).sum())))) - 90.0
 
 
 def _edge(foreground: Mask) -> Mask:

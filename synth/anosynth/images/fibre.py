@@ -5,21 +5,23 @@ from __future__ import annotations
 import numpy as np
 
 from anosynth import steady
-from anosynth.params import param
+from anosynth.params import Size, param
 from anosynth.seeding import Rng
 
 from ._base import Edit, ImageGenerator
 from ._place import centre_of
 from ._sample import Image, Mask
+from ._seats import oriented
 from ._strokes import (
-    SHORTEST,
     coverage,
     direction,
     edit_of,
     mean_of,
+    pointed,
     smooth,
     smooth_line,
     stroke_box,
+    stroke_size,
     tint,
     toned,
     trace,
@@ -32,31 +34,36 @@ SIDE = "of the shorter side"
 class Fibre(ImageGenerator):
     """Long thin fibre with its own colour and a faint shadow beside it
 
-    The fibre is a smooth curve, covered by a(d; w), the share of a pixel that a line of width w covers at distance d.
-    It is opaque: its colour is the mean under it, moved by `strength` in a hue drawn for it, a little lighter along
-    its middle. The shadow is the same curve shifted by 1.5 w, 3 w wide and soft, `shadow` times as strong.
+    The fibre is a smooth curve, covered by a(d; w), the share that a line of width w has at distance d of a spot of
+    1 px + softness w. It is opaque: its colour is the mean under it, moved by `strength` in a hue drawn for it, a
+    little lighter along its middle. The shadow is the same curve shifted by 1.5 w, 3 w wide and soft, `shadow` times as
+    strong.
 
     Ours.
     """
 
     strength: float = param(0.35, gt=0, le=1, vary=(0.15, 0.6), help="contrast of the fibre")
-    length: float = param(0.7, gt=0, le=3, vary=(0.3, 1.2), unit=SIDE, help="length of the fibre, at least 8 pixels")
-    width: float = param(0.005, gt=0, le=0.05, vary=(0.003, 0.008), unit=SIDE, help="width, at least 1.2 pixels")
+    length: Size = param(0.7, gt=0, le=3, vary=(0.3, 1.2), unit=SIDE, help="length of the fibre, at least 8 pixels")
+    width: Size = param(0.005, gt=0, le=0.05, vary=(0.003, 0.008), unit=SIDE, help="width, at least 1.2 pixels")
+    orientation: float = oriented("the line from end to end")
+    softness: float = param(0.0, ge=0, le=1, vary=(0.0, 0.4), unit="of the width", help="blur of the fibre's edges")
     bend: float = param(1.4, ge=0, le=4, vary=(0.5, 2.5), unit="radians", help="largest turn from the mean direction")
     shadow: float = param(0.3, ge=0, le=1, vary=(0.1, 0.5), help="depth of the shadow as a share of the contrast")
 
     def edit(self, image: Image, rng: Rng, free: Mask) -> Edit:
-        length, width = max(SHORTEST, self.length * image.side), max(1.2, self.width * image.side)
-        line = smooth_line(centre_of(image, free, rng.child("place")), length, self.bend, rng.child("curve"))
+        length, width = stroke_size(image, self.length, self.width)
+        centre = centre_of(image, free, rng.child("place"))
+        (line,) = pointed([smooth_line(centre, length, self.bend, rng.child("curve"))], centre, self.orientation)
         light = rng.child("light").uniform(0.0, 2.0 * np.pi)
         shade = line + 1.5 * width * np.array([steady.sin(light), steady.cos(light)])
         soft = 1.5 * width + 0.5
         box = stroke_box([line, shade], soft + 1.0, image.shape)
-        offset, along = trace(line, 0.5 * width + 1.0, box)
+        blur = 1.0 + self.softness * width
+        offset, along = trace(line, 0.5 * (width + blur) + 0.5, box)
         # Under the tips there is less to see: a hair ends in a point.
         ends = np.clip(np.minimum(along, np.float32(length) - along) / np.float32(3.0 * width), 0, 1)
         wide = np.float32(width) * (np.float32(0.4) + np.float32(0.6) * ends)
-        body = coverage(offset, wide)
+        body = coverage(offset, wide, blur)
         away, _ = trace(shade, soft, box)
         dark = np.float32(self.shadow * self.strength) * smooth(1 - np.abs(away) / np.float32(soft))
         there = (body > 0) | (dark > 0)

@@ -6,13 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anosynth.errors import DataError
-from anosynth.params import param
+from anosynth.params import Area, param
 from anosynth.seeding import Rng
 
 from ._base import FLOOR, Box, Edit, ImageGenerator
 from ._fill import continued, membrane
 from ._place import BLOB_SHARE, blob, box_around, centre_of, moved_inside, rectangle_size
 from ._sample import Image, Mask
+from ._seats import oriented
 from ._visible import CLEAR, LEAST, shares
 
 Alpha = NDArray[np.float32]
@@ -20,7 +21,6 @@ Alpha = NDArray[np.float32]
 _TRIES = 24
 _WHOLE = 1.0
 """From this ratio of the mean change to the unevenness of the rim on, a place is good."""
-_FEATHER = 0.08
 _COARSE = 40
 """Sides in pixels at which places are compared."""
 
@@ -35,14 +35,17 @@ class MissingPart(ImageGenerator):
     even rim.
     """
 
-    area: float = param(0.02, gt=0, le=0.5, vary=(0.005, 0.04), unit="of the image", help="size of the part")
+    strength: float = param(1.0, gt=0, le=1, help="weight of the filling")
+    area: Area = param(0.02, gt=0, le=0.5, vary=(0.005, 0.04), unit="of the image", help="size of the part")
     elongation: float = param(1.3, ge=1, le=10, vary=(1.0, 2.0), help="ratio of the longer to the shorter side")
+    orientation: float = oriented()
+    softness: float = param(0.08, ge=0, le=1, vary=(0.05, 0.25), help="share of the outline's slope that fades")
 
     def edit(self, image: Image, rng: Rng, free: Mask) -> Edit:
-        aspect = self.elongation if rng.child("aspect").sign() > 0 else 1 / self.elongation
-        h, w = (max(5, side) for side in rectangle_size(image.shape, area=self.area / BLOB_SHARE, aspect=aspect))
-        size = (min(h, image.shape[0]), min(w, image.shape[1]))
-        outline = blob(size, rng.child("outline"), softness=_FEATHER)
+        share = min(image.share(self.area), 0.5) / BLOB_SHARE
+        h, w = (max(5, side) for side in rectangle_size(image.shape, area=share, aspect=self.elongation))
+        outline = blob((h, w), rng.child("outline"), softness=self.softness, orientation=self.orientation)
+        outline = _inner(outline, image.shape)
         places = rng.child("place")
         best, most = None, -1.0
         for _ in range(_TRIES):
@@ -55,10 +58,18 @@ class MissingPart(ImageGenerator):
         if best is None:
             raise DataError("the part would be the whole image")
         box, alpha = best
-        edit = Edit(box, continued(image.crop(box), alpha > 0, rng.child("grain")), alpha, {"size": list(size)})
+        filled = continued(image.crop(box), alpha > 0, rng.child("grain"))
+        edit = Edit(box, filled, alpha * np.float32(self.strength), {"size": [h, w]})
         if shares(edit, image)[0] < LEAST:
             raise DataError(f"{_TRIES} places tried: the image is too even there for a missing part to show")
         return edit
+
+
+def _inner(outline: Alpha, shape: tuple[int, int]) -> Alpha:
+    """Return the middle of an outline that is larger than an image of `shape`."""
+    h, w = min(outline.shape[0], shape[0]), min(outline.shape[1], shape[1])
+    top, left = (outline.shape[0] - h) // 2, (outline.shape[1] - w) // 2
+    return outline[top : top + h, left : left + w]
 
 
 def _framed(outline: Alpha, centre: tuple[int, int], shape: tuple[int, int]) -> tuple[Box, Alpha]:

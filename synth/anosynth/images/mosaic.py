@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from anosynth.params import param
+from anosynth.params import Area, Size, param
 from anosynth.seeding import Rng
 
 from ._base import Edit, ImageGenerator
 from ._place import Outline, outlined, seen_share
 from ._sample import Image, Mask
+from ._seats import oriented
 
 _PLACES = 8
 _ENOUGH = 0.3
@@ -26,19 +27,32 @@ class Mosaic(ImageGenerator):
     region by a network's attention, this draws it (ours).
     """
 
-    cell: float = param(
+    cell: Size = param(
         0.04, gt=0, le=0.5, vary=(0.02, 0.08), unit="of the shorter side", help="side of a cell, at least 2 px"
     )
-    area: float = param(0.05, gt=0, le=0.5, vary=(0.02, 0.12), unit="of the image", help="area of the region")
+    area: Area = param(0.05, gt=0, le=0.5, vary=(0.02, 0.12), unit="of the image", help="area of the region")
     aspect: float = param(1.0, ge=0.05, le=20, vary=(0.5, 2.0, "log"), help="width of the region over its height")
+    orientation: float = oriented("the width")
+    strength: float = param(1.0, gt=0, le=1, help="weight of the mosaic")
     outline: Outline = param("rectangle", vary="rectangle|ellipse|blob", help="shape of the region")
+    softness: float = param(0.0, ge=0, le=1, help="share of the region's radius over which its edge fades")
 
     def edit(self, image: Image, rng: Rng, free: Mask) -> Edit:
-        cell = max(2, round(self.cell * image.side))
+        cell = min(max(2, round(image.length(self.cell))), max(image.shape))
         tried: list[tuple[float, Edit]] = []
         for number in range(_PLACES):
             place = rng.child("place", number)
-            box, alpha = outlined(image, place, free, outline=self.outline, area=self.area, aspect=self.aspect)
+            box, alpha = outlined(
+                image,
+                place,
+                free,
+                outline=self.outline,
+                area=self.area,
+                aspect=self.aspect,
+                softness=self.softness,
+                orientation=self.orientation,
+            )
+            alpha *= np.float32(self.strength)
             old = image.crop(box)
             new = cell_means(old, cell)
             tried.append((seen_share(new, old, alpha), Edit(box, new, alpha, {"cell_px": cell})))

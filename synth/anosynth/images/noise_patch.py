@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anosynth.noise import fbm
-from anosynth.params import param
+from anosynth.params import Area, Size, param
 from anosynth.seeding import Rng
 
 from ._base import Edit, ImageGenerator
 from ._place import Outline, outlined
 from ._sample import Image, Mask
+from ._seats import oriented
 
 Pixels = NDArray[np.float32]
 
@@ -32,16 +33,18 @@ class NoisePatch(ImageGenerator):
 
     Source: fractal after RD++ (Tien et al., CVPR 2023), with Perlin noise where RD++ has simplex noise; white after
     CDO (Cao et al., 2023). gaussian is inspired by HetNet, whose description leaves mean, covariance and sizes open;
-    S and the floor that makes it visible on flat images are ours, and so are ellipses and blobs.
+    S and the floor that makes it visible on flat images are ours, and so are ellipses, blobs and turned
+    regions.
     """
 
     kind: Literal["fractal", "white", "gaussian"] = param("fractal", help="which noise")
     strength: float = param(1.0, gt=0, le=3, vary=(0.5, 1.0), help="amplitude of the noise, 1 for the published one")
-    area: float = param(0.03, gt=0, le=0.5, vary=(0.01, 0.08), unit="of the image", help="area of the region")
+    area: Area = param(0.03, gt=0, le=0.5, vary=(0.01, 0.08), unit="of the image", help="area of the region")
     aspect: float = param(1.0, ge=0.05, le=20, vary=(0.5, 2.0, "log"), help="width of the region over its height")
+    orientation: float = oriented("the width")
     outline: Outline = param("rectangle", help="shape of the region")
     softness: float = param(0.0, ge=0, le=1, help="share of the region's radius over which its edge fades")
-    scale: float = param(
+    scale: Size = param(
         0.125, gt=0, le=1, vary=(0.06, 0.2), unit="of the shorter side", help="size of the largest bumps (fractal)"
     )
     octaves: int = param(6, ge=1, le=12, help="number of noise octaves (fractal)")
@@ -49,11 +52,18 @@ class NoisePatch(ImageGenerator):
 
     def edit(self, image: Image, rng: Rng, free: Mask) -> Edit:
         box, alpha = outlined(
-            image, rng, free, outline=self.outline, area=self.area, aspect=self.aspect, softness=self.softness
+            image,
+            rng,
+            free,
+            outline=self.outline,
+            area=self.area,
+            aspect=self.aspect,
+            softness=self.softness,
+            orientation=self.orientation,
         )
         old, noise = image.crop(box), rng.child("noise")
         if self.kind == "fractal":
-            new = old + self._fractal(old.shape, image.side, noise)
+            new = old + self._fractal(old.shape, max(2.0, image.length(self.scale)), noise)
         elif self.kind == "gaussian":
             new = old + correlated(old, alpha > 0, noise) * np.float32(self.strength)
         else:
@@ -61,8 +71,7 @@ class NoisePatch(ImageGenerator):
             new = old + np.float32(min(1.0, self.strength)) * (white - old)
         return Edit(box, np.clip(new, np.float32(0), np.float32(1)), alpha, {"kind": self.kind})
 
-    def _fractal(self, shape: tuple[int, ...], side: int, rng: Rng) -> Pixels:
-        period = max(2.0, self.scale * side)
+    def _fractal(self, shape: tuple[int, ...], period: float, rng: Rng) -> Pixels:
         points = np.indices(shape, dtype=np.float64).reshape(3, -1).T / period
         unit = fbm(points, rng, octaves=self.octaves, persistence=self.persistence)
         total = math.fsum(self.persistence**k for k in range(self.octaves))

@@ -1,119 +1,291 @@
-"""Patches of the image itself, blended in seamlessly."""
+"""Patches of normal photos, resized and blended in seamlessly."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anosynth import steady
-from anosynth.errors import DataError, ParameterError
+from anosynth.errors import DataError, Impossible, ParameterError
+from anosynth.generator import Anomaly
 from anosynth.params import param
 from anosynth.seeding import Rng
 
-from ._base import Box, Edit, ImageGenerator
-from ._place import centre_of, moved_inside
+from ._base import FLOOR, Box, Edit, ImageGenerator, labelled
+from ._nsa import Source, at_points, cut_around, ellipses, every, painted, resized, smoothed, step_of, strided
+from ._place import centre_of, placed
 from ._poisson import clone, fast_side
-from ._sample import Image, Mask
-from ._visible import first_visible
+from ._sample import Array, Image, Mask
+from ._seats import seated
+from ._textures import texture_folder
+from ._visible import CLEAR, LEAST
 
 Pixels = NDArray[np.float32]
+Size2 = tuple[int, int]
 
 _TRIES = 64
 _PLACES = 12
+_PREVIEW = 40
+HEIGHT, WIDTH = "of the height", "of the width"
 
 
 class Nsa(ImageGenerator):
-    """Patch of the image from elsewhere, resized and blended in by its gradients
+    """Patch of a normal photo, resized and blended in by its gradients
 
-    Half-width of the patch along an axis of `dim` pixels: clip((base + Gamma(2, spread)) dim, smallest dim,
-    largest dim); the source patch is larger or smaller by clip(N(1, 0.5^2), shrink, grow). Blends: `normal` solves
-    lap f = div grad(source) with the image on the patch's border, `mixed` takes the stronger gradient of the two,
-    `uniform` and `swap` paste; `strength` weighs the result against the image, for `swap` it is 1.
+    Half-height of the source patch: clip((base + Gamma(order, spread)) H, least_down H, most_down H), or uniform
+    between the bounds; half-width likewise. It is resized by s = clip(N(1, 0.5^2), shrink, grow), its sides kept within
+    the bounds, and put anywhere. Blends: `normal` solves lap f = div grad(source) with the image on the patch's border,
+    `mixed` takes the stronger gradient of the two, `uniform` and `swap` paste; `strength` weighs the result against
+    the image, for `swap` it is 1. Beside `instances`, each of `patches` - 1 further patches comes with probability 0.5
+    onto the image as the others left it.
+
+    With d the mean absolute change over the channels in levels of 255, after a median over a disk of 5 px, the graded
+    label is `continuous`: strength, `intensity`: d / 255, `logistic`: 1 / (1 + exp(-slope (d - middle))), and 0 outside
+    the mask, which is what changed. It is that of the full severity.
 
     Source: Schlueter et al., "Natural synthetic anomalies for self-supervised anomaly detection and localization",
-    ECCV 2022, with its width law for MVTec AD (base 0.03, spread 0.05, bounds 0.03 and 0.4) and resizing of objects
-    (0.7 to 1.3; textures there 0.5 to 2). Deviations: the source is the same image, not another one; the label is
-    what changed, not a graded one; an axis may be mirrored. `overlap` of both patches has to lie on the foreground:
-    64 places are tried, and up to 12 that fit are searched for a visible change.
+    ECCV 2022, whose tables are the recipes nsa-bottle to nsa-zipper. As there, the bounds are those of half the source
+    patch but of the whole resized one. Deviations: the patch comes from the image itself, or from a random one of the
+    folder `others` at the image's size (there from the worker's previous sample, which cannot be made again). The
+    object is the foreground, also in others; without one it is what differs from `background` by more than
+    `tolerance`. The shares of object are estimated at 32 x 32 points; 64 places are tried, and of up to 12 that fit,
+    the first is taken where a change would be seen. The median takes every second pixel of large patches. A mask from
+    which a patch sticks out is joined with it, not replaced by it. `ellipses` is ours: the published rotation had a
+    sign wrong, which made endless bands of them at 45 degrees.
     """
 
     blend: Literal["normal", "mixed", "uniform", "swap"] = param(
         "normal", vary="normal|mixed", help="how the patch is joined to the image"
     )
     strength: float = param(1.0, gt=0, le=1, vary=(0.6, 1.0), help="weight of the blended patch")
-    base: float = param(0.03, ge=0, le=0.5, unit="of the axis", help="half-width to which the gamma law adds")
-    spread: float = param(0.05, gt=0, le=0.5, unit="of the axis", help="scale of the gamma law of the half-width")
-    smallest: float = param(0.03, gt=0, le=0.5, unit="of the axis", help="least half-width")
-    largest: float = param(0.4, gt=0, le=0.5, unit="of the axis", help="largest half-width")
+    outline: Literal["rectangle", "ellipses"] = param(
+        "rectangle", help="shape of the patch: all of it, or some turned ellipses in it"
+    )
+    ellipses: int = param(5, ge=1, le=50, help="number of ellipses")
+    law: Literal["gamma", "uniform"] = param("gamma", help="law of the half-sides of the source patch")
+    order: int = param(2, ge=1, le=20, help="order of the gamma law")
+    spread: float = param(0.05, gt=0, le=0.5, unit="of the side", help="scale of the gamma law")
+    base: float = param(0.03, ge=0, le=0.5, unit="of the side", help="what the gamma law is added to")
+    least_down: float = param(0.03, gt=0, le=0.5, unit=HEIGHT, help="least half-height")
+    most_down: float = param(0.4, gt=0, le=0.5, unit=HEIGHT, help="largest half-height")
+    least_across: float = param(0.03, gt=0, le=0.5, unit=WIDTH, help="least half-width")
+    most_across: float = param(0.4, gt=0, le=0.5, unit=WIDTH, help="largest half-width")
     shrink: float = param(0.7, ge=0.1, le=1, help="least scale of the source patch")
     grow: float = param(1.3, ge=1, le=10, help="largest scale of the source patch")
-    overlap: float = param(0.5, ge=0, le=1, help="least share of the patch on the foreground, at both places")
+    patches: int = param(1, ge=1, le=20, help="most patches, each after the first one with probability 0.5")
+    object_share: float = param(0.7, ge=0, le=1, help="least share of object in the source patch")
+    overlap: float = param(0.25, ge=0, le=1, help="least share of the source's object that falls on object")
+    background: float = param(
+        -1.0, ge=-1, le=1, unit="of full scale", help="grey level of the background if no foreground is known; -1: none"
+    )
+    tolerance: float = param(0.1, ge=0, le=1, unit="of full scale", help="greatest difference from `background`")
+    others: str = param("", help="folder of further normal photos to take patches from; empty for the image itself")
+    label: Literal["binary", "continuous", "intensity", "logistic"] = param("binary", help="graded label, if any")
+    slope: float = param(1 / 6, gt=0, le=10, unit="per level of 255", help="slope of the logistic label")
+    middle: float = param(20.0, ge=0, le=255, unit="levels of 255", help="change whose logistic label is 0.5")
 
     def check(self) -> None:
         super().check()
-        if self.smallest > self.largest:
-            raise ParameterError(f"`smallest`: {self.smallest}: must be <= `largest` ({self.largest})")
+        for axis in ("down", "across"):
+            least, most = getattr(self, f"least_{axis}"), getattr(self, f"most_{axis}")
+            if least > most:
+                raise ParameterError(f"`least_{axis}`: {least}: must be <= `most_{axis}` ({most})")
+
+    def make(self, sample: Image | Array, rng: Rng) -> Anomaly:
+        image = sample if isinstance(sample, Image) else Image(np.asarray(sample))
+        free = np.ones(image.shape, dtype=np.bool_) if image.foreground is None else image.foreground.copy()
+        if not free.any():
+            raise Impossible("the foreground is empty: there is nowhere to put a defect")
+        image = seated(image, self.place, self.centre)
+        further = sum(rng.child("further", number).uniform() < 0.5 for number in range(1, self.patches))
+        canvas, edits = image, []
+        for number in range(self.instances + further):
+            try:
+                edit = self._patched(image, canvas, rng.child("defect", number), free)
+            except DataError:
+                if number < self.instances:
+                    raise
+                continue
+            edits.append(edit)
+            top, left, bottom, right = edit.box
+            free[top:bottom, left:right] &= edit.alpha <= 0
+            if number + 1 < self.instances + further:
+                canvas = painted(canvas, edit)
+        anomaly = labelled(self, image, edits)
+        return anomaly if isinstance(sample, Image) else replace(anomaly, sample=anomaly.sample.pixels, before=sample)
 
     def edit(self, image: Image, rng: Rng, free: Mask) -> Edit:
-        edit = first_visible(self._patches(image, rng, free), image)
-        if edit is None:
+        return self._patched(image, image, rng, free)
+
+    def _patched(self, image: Image, canvas: Image, rng: Rng, free: Mask) -> Edit:
+        """Return one patch blended into `canvas`: the image with the patches before it."""
+        source = self._source(image, rng.child("file"))
+        here = self._objects(strided(image), image)
+        half = self._half_sides(image.shape, rng.child("size"))
+        scale = min(max(1.0 + 0.5 * float(rng.child("scale").normal(1)[0]), self.shrink), self.grow)
+        flips = (rng.child("mirror", "down").sign(), rng.child("mirror", "across").sign())
+        found = self._seat(source, here, canvas, half, scale, flips, rng, free)
+        if found is None:
             raise DataError(
-                f"no visible patch at {_TRIES} places: the image is even, or less than {self.overlap:g} of a patch "
-                "fits the foreground"
+                f"no visible patch at {_TRIES} places: the image is even, or less than {self.object_share:g} of a "
+                "patch is object"
             )
-        return edit
+        box, origin = found
+        size = (box[2] - box[0], box[3] - box[1])
+        old = canvas.crop(box)
+        patch = resized(source.read(origin), size)[:: flips[0], :: flips[1]]
+        new, alpha = self._blended(patch, old, rng.child("outline"))
+        original = old if canvas is image else image.crop(box)
+        grade = self._grade(new, original, alpha)
+        return Edit(box, new, alpha, {"blend": self.blend, "from": list(origin), **source.stats}, grade)
 
-    def _patches(self, image: Image, rng: Rng, free: Mask) -> Iterator[Edit]:
-        size = self._size(image.shape, rng.child("size"))
-        source_size = self._source_size(size, image.shape, rng.child("scale"))
-        down, across = (rng.child("mirror", axis).sign() for axis in ("down", "across"))
+    def _source(self, image: Image, rng: Rng) -> Source:
+        if not self.others:
+            return Source(image.crop, strided(image), {})
+        try:
+            folder = texture_folder(self.others)
+        except ParameterError as error:
+            raise ParameterError(str(error).replace("`textures`", "`others`")) from None
+        name, step = folder.choose(rng), step_of(image)
+        small = (-(-image.shape[0] // step), -(-image.shape[1] // step))
+        return Source(
+            lambda box: folder.crop(name, image.shape, box, image.channels),
+            folder.crop(name, small, (0, 0, *small), image.channels),
+            {"other": name},
+        )
+
+    def _objects(self, small: Pixels, image: Image) -> Mask | None:
+        """Return where the object is on every so manieth pixel, or None for everywhere."""
+        if image.foreground is not None:
+            step = step_of(image)
+            return image.foreground[::step, ::step]
+        return None if self.background < 0 else self._apart(small, 3)
+
+    def _apart(self, pixels: Pixels, size: int) -> Mask:
+        """Return (h, w) bool: what differs from the background, by the majority in size x size pixels."""
+        from scipy.ndimage import uniform_filter
+
+        grey = pixels.mean(axis=2, dtype=np.float64)
+        apart = (np.abs(grey - self.background) > self.tolerance).astype(np.float32)
+        majority: Mask = uniform_filter(apart, size) > 0.5
+        return majority
+
+    def _half_sides(self, shape: Size2, rng: Rng) -> tuple[float, float]:
+        """Return half of the sides of the source patch in pixels."""
+        halves = []
+        for dim, (least, most) in zip(shape, self._bounds(), strict=True):
+            if self.law == "uniform":
+                half = rng.uniform(least, most)
+            else:
+                # A gamma variable of whole order is a sum of exponential ones.
+                gamma = -self.spread * float(steady.log(1.0 - rng.random(self.order)).sum())
+                half = min(max(self.base + gamma, least), most)
+            halves.append(half * dim)
+        return halves[0], halves[1]
+
+    def _bounds(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        return (self.least_down, self.most_down), (self.least_across, self.most_across)
+
+    def _resized_sides(self, origin: Box, scale: float, shape: Size2) -> Size2:
+        """Return the sides of the patch in the image for the box that it comes from."""
+        h, w = origin[2] - origin[0], origin[3] - origin[1]
+        tall, wide = float(h), float(w)
+        if self.shrink < 1 or self.grow > 1:
+            (low, high), (left, right) = (
+                (least * dim, most * dim) for dim, (least, most) in zip(shape, self._bounds(), strict=True)
+            )
+            tall = min(max(scale * h, low), high)
+            wide = min(max(tall / h * w, left), right)
+            tall = min(max(wide / w * h, low), high)
+        sides = [min(max(round(side), 6), dim) for side, dim in zip((tall, wide), shape, strict=True)]
+        if self.blend in ("normal", "mixed"):
+            sides = [fast_side(side) for side in sides]
+        return sides[0], sides[1]
+
+    def _seat(
+        self,
+        source: Source,
+        here: Mask | None,
+        canvas: Image,
+        half: tuple[float, float],
+        scale: float,
+        flips: Size2,
+        rng: Rng,
+        free: Mask,
+    ) -> tuple[Box, Box] | None:
+        """Return the box of the patch and the one that it comes from: the first clear one, else the best seen."""
         places, origins = rng.child("place"), rng.child("origin")
-        alpha = np.full(size, 1.0 if self.blend == "swap" else self.strength, dtype=np.float32)
-        made = 0
+        there = self._objects(source.small, canvas) if self.others and canvas.foreground is None else here
+        anywhere, everywhere = replace(canvas, prior=None), np.ones((1, 1), np.bool_)
+        step, best, most, fitting = step_of(canvas), None, -1.0, 0
         for _ in range(_TRIES):
-            box = moved_inside(centre_of(image, free, places), size, image.shape)
-            origin = moved_inside(centre_of(image, free, origins), source_size, image.shape)
-            if box == origin or _share(free, box) < self.overlap or _share(free, origin) < self.overlap:
+            if canvas.foreground is None:
+                row, column = (min(int(origins.uniform() * dim), dim - 1) for dim in canvas.shape)
+            else:
+                row, column = centre_of(anywhere, canvas.foreground, origins)
+            origin = cut_around((row, column), half, canvas.shape)
+            box = placed(canvas, free, self._resized_sides(origin, scale, canvas.shape), places)
+            ours = at_points(there, origin, step, (1, 1)) if there is not None else everywhere
+            theirs = at_points(here, box, step, flips) if here is not None else everywhere
+            if box == origin or ours.mean() < self.object_share or not ours.any():
                 continue
-            old, patch = image.crop(box), _resized(image.crop(origin), size)[::down, ::across]
-            new = patch if self.blend in ("uniform", "swap") else clone(patch, old, mixed=self.blend == "mixed")
-            yield Edit(box, new, alpha, {"blend": self.blend, "from": list(origin)})
-            made += 1
-            if made == _PLACES:
-                return
+            if np.count_nonzero(ours & theirs) < self.overlap * np.count_nonzero(ours):
+                continue
+            fitting += 1
+            pixels, means = self._seen(source, origin, canvas, box, flips)
+            if pixels >= LEAST and means >= CLEAR:
+                return box, origin
+            if pixels >= LEAST and means + 1e-3 * pixels > most:
+                best, most = (box, origin), means + 1e-3 * pixels
+            if fitting == _PLACES:
+                break
+        return best
 
-    def _size(self, shape: tuple[int, int], rng: Rng) -> tuple[int, int]:
-        sides = []
-        for dim in shape:
-            # A gamma variable of whole shape 2 is the sum of two exponential ones.
-            gamma = -self.spread * float(steady.log(1.0 - rng.random(2)).sum())
-            half = min(max(self.base + gamma, self.smallest), self.largest)
-            sides.append(fast_side(min(max(round(2 * half * dim), 6), dim)))
-        return sides[0], sides[1]
+    def _seen(self, source: Source, origin: Box, canvas: Image, box: Box, flips: Size2) -> tuple[float, float]:
+        """Return the shares of pixels and of local means that would visibly change, on every so manieth pixel."""
+        from scipy.ndimage import uniform_filter
 
-    def _source_size(self, size: tuple[int, int], shape: tuple[int, int], rng: Rng) -> tuple[int, int]:
-        scale = min(max(1.0 + 0.5 * float(rng.normal(1)[0]), self.shrink), self.grow)
-        # The paper resizes the source patch to the drawn one times the scale: a large scale magnifies.
-        sides = [min(max(round(side / scale), 4), dim) for side, dim in zip(size, shape, strict=True)]
-        return sides[0], sides[1]
+        step = max(1, min(box[2] - box[0], box[3] - box[1]) // _PREVIEW)
+        old = every(canvas, box, step)
+        wide = max(1, min(origin[2] - origin[0], origin[3] - origin[1]) // _PREVIEW)
+        patch = source.read(origin)[::wide, ::wide] if source.stats else every(canvas, origin, wide)
+        patch = resized(patch, (old.shape[0], old.shape[1]))[:: flips[0], :: flips[1]]
+        new = patch if self.blend in ("uniform", "swap") else clone(patch, old, mixed=self.blend == "mixed")
+        change = (np.clip(new, 0, 1) - old) * np.float32(1.0 if self.blend == "swap" else self.strength)
+        single, local = (
+            float((np.abs(part).max(axis=2) >= FLOOR).mean()) for part in (change, uniform_filter(change, (3, 3, 1)))
+        )
+        return single, local
 
+    def _blended(self, patch: Pixels, old: Pixels, rng: Rng) -> tuple[Pixels, Pixels]:
+        """Return the new pixels and their alpha."""
+        size = (old.shape[0], old.shape[1])
+        inside = ellipses(size, self.ellipses, rng) if self.outline == "ellipses" else None
+        alpha = np.full(size, 1.0 if self.blend == "swap" else self.strength, np.float32)
+        if self.blend in ("normal", "mixed"):
+            return clone(patch, old, mixed=self.blend == "mixed", mask=inside), alpha
+        if inside is not None:
+            alpha[~inside] = 0
+        if self.background >= 0:
+            alpha[~(self._apart(patch, 7) | self._apart(old, 7))] = 0
+        return patch, alpha
 
-def _share(free: Mask, box: Box) -> float:
-    top, left, bottom, right = box
-    return float(free[top:bottom, left:right].mean())
+    def _grade(self, new: Pixels, old: Pixels, alpha: Pixels) -> Pixels | None:
+        if self.label == "binary":
+            return None
+        if self.label == "continuous":
+            return np.minimum(np.float32(self.strength), alpha)
+        change = np.abs(np.clip(new, 0, 1) - old).mean(axis=2, dtype=np.float32) * alpha
+        levels = smoothed(np.rint(np.minimum(change, 1) * np.float32(255)).astype(np.uint8))
+        return self._table()[levels]
 
-
-def _resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
-    """Return `pixels` interpolated linearly to `size`, pixel centres onto pixel centres."""
-    for axis, wanted in enumerate(size):
-        have = pixels.shape[axis]
-        if have == wanted:
-            continue
-        place = np.clip((np.arange(wanted) + 0.5) * (have / wanted) - 0.5, 0, have - 1)
-        low = np.minimum(place.astype(np.intp), have - 2)
-        weight = (place - low).astype(np.float32).reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
-        pixels = pixels.take(low, axis) * (np.float32(1) - weight) + pixels.take(low + 1, axis) * weight
-    return pixels
+    def _table(self) -> Pixels:
+        """Return the grade of each level of change, (256,) float32."""
+        d = np.arange(256, dtype=np.float64)
+        if self.label == "intensity":
+            return (d / 255).astype(np.float32)
+        logistic = 1.0 / (1.0 + steady.exp(np.clip(-self.slope * (d - self.middle), -500, 500)))
+        return np.asarray(logistic, dtype=np.float32)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from anosynth.errors import DataError
 from anosynth.noise import lattice
-from anosynth.params import param
+from anosynth.params import Area, Size, param
 from anosynth.seeding import Rng
 
 from ._base import Edit, ImageGenerator
 from ._place import centre_of
 from ._sample import Image, Mask
+from ._seats import oriented
 from ._strokes import Field, darker, mean_of, toned
 from .stain import Patch, largest_change, outlined, patch
 
@@ -37,16 +36,17 @@ class Rust(ImageGenerator):
     """
 
     strength: float = param(0.85, gt=0, le=1, vary=(0.4, 0.95), help="weight of the rust against what is under it")
-    area: float = param(
+    area: Area = param(
         0.03, gt=0, le=0.4, vary=(0.005, 0.06), unit="of the image", help="area, at most half the foreground"
     )
     elongation: float = param(1.5, ge=1, le=8, vary=(1.0, 3.0), help="ratio of the longer to the shorter axis")
+    orientation: float = oriented()
     softness: float = param(0.3, ge=0, le=1, vary=(0.1, 0.6), help="width of the edge, from hard to all of it")
-    grain: float = param(0.008, gt=0, le=0.1, vary=(0.005, 0.012), unit=SIDE, help="size of a grain, >= 3 pixels")
+    grain: Size = param(0.008, gt=0, le=0.1, vary=(0.005, 0.012), unit=SIDE, help="size of a grain, >= 3 pixels")
     octaves: int = param(5, ge=1, le=8, help="octaves of the outline's noise")
 
     def edit(self, image: Image, rng: Rng, free: Mask) -> Edit:
-        wanted = max(_LEAST_AREA, min(self.area * free.size, 0.5 * np.count_nonzero(free)))
+        wanted = max(_LEAST_AREA, min(image.share(self.area) * free.size, 0.5 * np.count_nonzero(free)))
         centre = centre_of(image, free, rng.child("place"))
         size = 1.7 * wanted
         for _ in range(_WIDENINGS):
@@ -56,6 +56,7 @@ class Rust(ImageGenerator):
                 rng.child("shape"),
                 pixels=size,
                 elongation=self.elongation,
+                orientation=self.orientation,
                 ragged=1.6,
                 octaves=self.octaves,
                 persistence=0.5,
@@ -72,15 +73,15 @@ class Rust(ImageGenerator):
         old = image.crop(place.box)
         allowed = free[top:bottom, left:right]
         mean = mean_of(old[allowed & (place.height > np.median(place.height))])
-        fine = self._noise(place, max(3.0, self.grain * image.side), 2, rng.child("fine"))
-        coarse = self._noise(place, max(6.0, 9.0 * self.grain * image.side), 4, rng.child("coarse"))
+        grain = image.length(self.grain)
+        fine = self._noise(place, max(3.0, grain), 2, rng.child("fine"))
+        coarse = self._noise(place, max(6.0, 9.0 * grain), 4, rng.child("coarse"))
         shade = np.clip(np.float32(0.45) + np.float32(1.4) * coarse + np.float32(0.55) * fine, 0, 1).astype(np.float32)
         rust = self._colour(old, shade, mean)
         height = place.height + np.float32(0.25) * fine
         full = np.float32(self.strength) * largest_change(old, rust)
         alpha, _ = outlined(height, 0.05 + 0.75 * self.softness, full, free, place.box, wanted)
-        stats = {"angle": round(math.degrees(place.angle), 1)}
-        return Edit(place.box, rust, alpha * np.float32(self.strength), stats)
+        return Edit(place.box, rust, alpha * np.float32(self.strength))
 
     def _noise(self, place: Patch, lump: float, octaves: int, rng: Rng) -> Field:
         h, w = place.height.shape

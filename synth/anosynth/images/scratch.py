@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import numpy as np
 
-from anosynth import steady
-from anosynth.params import param
+from anosynth.params import Size, param
 from anosynth.seeding import Rng
 
 from ._base import Edit, ImageGenerator
 from ._place import centre_of
 from ._sample import Image, Mask
+from ._seats import oriented
 from ._strokes import (
-    SHORTEST,
     coverage,
     direction,
     edit_of,
     mean_of,
+    pointed,
     smooth,
     smooth_line,
     stroke_box,
+    stroke_size,
     taper,
     toned,
     trace,
@@ -37,16 +37,18 @@ class Scratch(ImageGenerator):
     """Scratch along a smooth curve, with a depth profile and a bright edge
 
     amount(d) = -strength * p * a(d; w) * (1 - 0.4 (2 d / w)^2) + strength * highlight * p * a(d - w / 2 - e / 2; e),
-    with d the signed distance to the curve, a the share of a pixel covered by a line of that width, e = 0.5 w + 0.4 px
-    and p the pressure, gradient noise along the curve: it sets in within 8 % of the length, skips now and then and runs
-    out over the last 40 %, and w with it. Where the polarity is light, both signs turn.
+    with d the signed distance to the curve, a the share that a line of that width has of a spot of 1 px + softness w,
+    e = 0.5 w + 0.4 px and p the pressure, gradient noise along the curve: it sets in within 8 % of the length, skips
+    now and then and runs out over the last 40 %, and w with it. Where the polarity is light, both signs turn.
 
     Ours.
     """
 
     strength: float = param(0.3, gt=0, le=1, vary=(0.12, 0.5), help="contrast of the core")
-    length: float = param(0.4, gt=0, le=2, vary=(0.15, 0.7), unit=SIDE, help="length of the curve, at least 8 pixels")
-    width: float = param(0.006, gt=0, le=0.1, vary=(0.003, 0.012), unit=SIDE, help="width, at least 1.2 pixels")
+    length: Size = param(0.4, gt=0, le=2, vary=(0.15, 0.7), unit=SIDE, help="length of the curve, at least 8 pixels")
+    width: Size = param(0.006, gt=0, le=0.1, vary=(0.003, 0.012), unit=SIDE, help="width, at least 1.2 pixels")
+    orientation: float = oriented("the line from end to end")
+    softness: float = param(0.0, ge=0, le=1, vary=(0.0, 0.6), unit="of the width", help="blur of the line's edges")
     bend: float = param(0.2, ge=0, le=1.5, vary=(0.0, 0.5), unit="radians", help="largest turn from the mean direction")
     highlight: float = param(0.5, ge=0, le=1, vary=(0.2, 0.8), help="contrast of the edge as a share of the core's")
     polarity: Literal["auto", "dark", "light"] = param(
@@ -54,10 +56,11 @@ class Scratch(ImageGenerator):
     )
 
     def edit(self, image: Image, rng: Rng, free: Mask) -> Edit:
-        length, width = max(SHORTEST, self.length * image.side), max(1.2, self.width * image.side)
-        line = smooth_line(centre_of(image, free, rng.child("place")), length, self.bend, rng.child("curve"))
-        edge = 0.5 * width + 0.4
-        reach = 0.5 * width + edge + 1.0
+        length, width = stroke_size(image, self.length, self.width)
+        centre = centre_of(image, free, rng.child("place"))
+        (line,) = pointed([smooth_line(centre, length, self.bend, rng.child("curve"))], centre, self.orientation)
+        edge, blur = 0.5 * width + 0.4, 1.0 + self.softness * width
+        reach = 0.5 * (width + blur) + edge + 0.5
         box = stroke_box([line], reach, image.shape)
         offset, along = trace(line, reach, box)
         near = np.isfinite(offset)
@@ -67,8 +70,9 @@ class Scratch(ImageGenerator):
         pressure = fade * np.clip(np.float32(0.85) + np.float32(1.1) * rub, np.float32(0.12), np.float32(1))
         wide = np.float32(width) * (np.float32(0.3) + np.float32(0.7) * fade)
         deep = 1 - np.float32(0.4) * np.minimum(1, (2 * d / wide) ** 2)
-        core = pressure * coverage(d, wide) * deep
-        shine = np.float32(self.highlight) * pressure * coverage(d - np.float32(0.5) * (wide + np.float32(edge)), edge)
+        core = pressure * coverage(d, wide, blur) * deep
+        beside = d - np.float32(0.5) * (wide + np.float32(edge))
+        shine = np.float32(self.highlight) * pressure * coverage(beside, edge, blur)
         amount = np.float32(self.strength) * (shine - core)
         old = under(image, box, near)
         mean = mean_of(old)
@@ -77,6 +81,4 @@ class Scratch(ImageGenerator):
         there = amount != 0
         near[near] = there
         new = toned(old[there], amount[there], mean)
-        way = line[-1] - line[0]
-        angle = math.degrees(float(steady.arctan2(way[0], way[1]))) % 180.0
-        return edit_of(box, near, new, {"length": length, "width": width, "angle": round(angle, 1)})
+        return edit_of(box, near, new, {"length": length, "width": width})

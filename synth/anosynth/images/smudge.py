@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from anosynth.errors import DataError
 from anosynth.noise import lattice
-from anosynth.params import param
+from anosynth.params import Area, param
 from anosynth.seeding import Rng
 
 from ._base import FLOOR, Box, Edit, ImageGenerator
 from ._place import kept, outlined
 from ._sample import Image, Mask
+from ._seats import oriented, reachable
 
 _COLOURS = 16
 _EXPONENTS = 5
@@ -36,16 +37,25 @@ class Smudge(ImageGenerator):
 
     strength: float = param(0.6, ge=0.05, le=1, vary=(0.2, 1.0), help="weight of the colour")
     outline: Literal["perlin", "blob"] = param("perlin", vary="perlin|blob", help="shape of the smudge")
-    area: float = param(0.05, gt=0, le=0.5, vary=(0.01, 0.12), unit="of the image", help="area of the smudge")
+    area: Area = param(0.05, gt=0, le=0.5, vary=(0.01, 0.12), unit="of the image", help="area of the smudge")
     aspect: float = param(1.0, ge=0.05, le=20, vary=(0.5, 2.0, "log"), help="width of a blob over its height")
+    orientation: float = oriented("a blob's width")
     softness: float = param(0.2, ge=0, le=1, vary=(0.0, 0.6), help="share of a blob's slope that fades")
 
     def edit(self, image: Image, rng: Rng, free: Mask) -> Edit:
         if self.outline == "perlin":
-            box, alpha = perlin_spots(image.shape, rng.child("outline"), free, self.area)
+            area = min(image.share(self.area), 0.5)
+            box, alpha = perlin_spots(image.shape, rng.child("outline"), reachable(image, free), area)
         else:
             box, alpha = outlined(
-                image, rng, free, outline="blob", area=self.area, aspect=self.aspect, softness=self.softness
+                image,
+                rng,
+                free,
+                outline="blob",
+                area=self.area,
+                aspect=self.aspect,
+                softness=self.softness,
+                orientation=self.orientation,
             )
         covered = image.pixels[box[0] : box[2], box[1] : box[3]][alpha > 0].reshape(-1, image.channels)
         mean = covered.mean(axis=0, dtype=np.float64) / image.white

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from anosynth import steady
 from anosynth.errors import DataError
 from anosynth.noise import lattice
-from anosynth.params import param
+from anosynth.params import Area, param
 from anosynth.seeding import Rng
 
 from ._base import FLOOR, Box, Edit, ImageGenerator
 from ._place import centre_of
 from ._sample import Image, Mask
+from ._seats import heading, oriented
 from ._strokes import Field, darker, mean_of, smooth, tint, toned
 
 _RAGGED = 0.9
@@ -32,12 +32,10 @@ class Patch:
     Attributes:
         box: (top, left, bottom, right).
         height: (h, w) float32, highest near the middle; the outline is one of its contours.
-        angle: of the long axis, radians from the rows' direction (right) towards down.
     """
 
     box: Box
     height: Field
-    angle: float
 
 
 def patch(
@@ -47,6 +45,7 @@ def patch(
     *,
     pixels: float,
     elongation: float,
+    orientation: float,
     ragged: float,
     octaves: int,
     persistence: float,
@@ -56,11 +55,11 @@ def patch(
     Args:
         pixels: area of the ellipse.
         elongation: long over short axis.
+        orientation: of the long axis, degrees from right towards down.
         ragged: amplitude of the noise.
         octaves, persistence: of the noise; its first octave has two lumps along the short axis.
     """
-    angle = rng.child("angle").uniform(0.0, math.pi)
-    sine, cosine = float(steady.sin(angle)), float(steady.cos(angle))
+    sine, cosine = heading(orientation)
     long_axis = math.sqrt(pixels * elongation / math.pi)
     short_axis = long_axis / elongation
     # The noise lifts the outline beyond the ellipse by up to this factor.
@@ -80,7 +79,7 @@ def patch(
     lump = max(2.0, short_axis)
     cells = (max(1.0, h / lump), max(1.0, w / lump))
     noise = lattice((h, w), cells, rng.child("outline"), octaves=octaves, persistence=persistence)
-    return Patch((top, left, bottom, right), dome + np.float32(ragged) * noise, angle)
+    return Patch((top, left, bottom, right), dome + np.float32(ragged) * noise)
 
 
 def outlined(height: Field, slope: float, full: Field, free: Mask, box: Box, pixels: float) -> tuple[Field, float]:
@@ -141,16 +140,17 @@ class Stain(ImageGenerator):
     """
 
     strength: float = param(0.2, gt=0, le=1, vary=(0.08, 0.35), help="contrast")
-    area: float = param(
+    area: Area = param(
         0.02, gt=0, le=0.4, vary=(0.005, 0.05), unit="of the image", help="area, at most half the foreground"
     )
     elongation: float = param(1.3, ge=1, le=8, vary=(1.0, 2.5), help="ratio of the longer to the shorter axis")
+    orientation: float = oriented()
     softness: float = param(0.4, ge=0, le=1, vary=(0.1, 0.9), help="width of the edge, from hard to all of it")
     rim: float = param(0.4, ge=0, le=1, vary=(0.0, 1.0), help="how much paler the middle is than the outer ring")
     octaves: int = param(3, ge=1, le=8, help="octaves of the outline's noise")
 
     def edit(self, image: Image, rng: Rng, free: Mask) -> Edit:
-        wanted = max(_LEAST_AREA, min(self.area * free.size, 0.5 * np.count_nonzero(free)))
+        wanted = max(_LEAST_AREA, min(image.share(self.area) * free.size, 0.5 * np.count_nonzero(free)))
         centre = centre_of(image, free, rng.child("place"))
         weights = tint(image.channels, 0.4, rng.child("colour"))
         if image.channels == 3 and rng.child("brown").uniform() < _BROWN:
@@ -163,6 +163,7 @@ class Stain(ImageGenerator):
                 rng.child("shape"),
                 pixels=size,
                 elongation=self.elongation,
+                orientation=self.orientation,
                 ragged=_RAGGED,
                 octaves=self.octaves,
                 persistence=_PERSISTENCE,
@@ -191,7 +192,7 @@ class Stain(ImageGenerator):
         depth = smooth((place.height - np.float32(level)) / np.float32(0.7 * (top_height - level)))
         amount = sign * mottle * alpha * (1 - np.float32(0.75 * self.rim) * depth)
         new = toned(old, amount, mean, weights)
-        return Edit(place.box, new, (alpha > 0).astype(np.float32), {"angle": round(math.degrees(place.angle), 1)})
+        return Edit(place.box, new, (alpha > 0).astype(np.float32))
 
 
 def _highest_on_border(height: Field, box: Box, shape: tuple[int, ...]) -> float:

@@ -12,8 +12,10 @@ from anosynth.seeding import Rng
 
 from ._augment import augmented
 from ._base import Edit, ImageGenerator
+from ._perlin import Law, Region, perlin_region
 from ._sample import Image, Mask
-from .perlin_texture import Law, Region, perlin_region, shown, shuffled
+from ._seats import reachable
+from .perlin_texture import shown, shuffled
 
 
 class Structure(ImageGenerator):
@@ -44,12 +46,12 @@ class Structure(ImageGenerator):
     blend: float = param(0.7, gt=0, le=1, vary=(0.15, 1.0), help="weight of the shuffled image")
 
     def edit(self, image: Image, rng: Rng, free: Mask) -> Edit:
-        where = self._region(image, rng.child("region"), free)
+        where = self._region(image, rng.child("region"), reachable(image, free))
         pixels = shuffled(image, where.box, rng.child("shuffle"), self.shuffle, self.grid)
         pixels, names = augmented(pixels, rng.child("augment"), self.augment)
         pixels = shown(pixels, image, where, self.blend)
         stats: dict[str, Any] = {"operators": ",".join(names), **where.stats}
-        return Edit(where.box, pixels, where.mask * np.float32(self.blend), stats)
+        return Edit(where.box, pixels, where.filled(self.blend), stats)
 
     def _region(self, image: Image, rng: Rng, free: Mask) -> Region:
         if self.region == "perlin":
@@ -59,5 +61,4 @@ class Structure(ImageGenerator):
         if not len(rows):
             raise DataError("earlier defects of this sample cover the foreground: there is nowhere to put another")
         box = (int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
-        mask = free[box[0] : box[2], box[1] : box[3]].copy()
-        return Region(box, mask, np.zeros(mask.shape, dtype=np.float32), {})
+        return Region(box, np.flatnonzero(free[box[0] : box[2], box[1] : box[3]]), None, {})

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anosynth import steady
 from anosynth.errors import DataError
-from anosynth.params import param
+from anosynth.params import Area, param
 from anosynth.seeding import Rng
 
 from ._base import Edit, ImageGenerator
 from ._place import centre_of, moved_inside
 from ._sample import Image, Mask
-from ._visible import first_visible
+from ._seats import oriented
+from ._visible import first_visible, graded
 from ._warp import ellipse_box, elliptic_axes, resample
 
 Field = NDArray[np.float32]
@@ -32,23 +33,26 @@ class Warp(ImageGenerator):
 
     A pixel at the place p, in units of the ellipse's axes and t = |p| < 1, takes the value at p + d(p). With
     g = strength (1 - t^2)^2 / 0.286: `swirl` turns p by the angle g, `pinch` d = p g, `bulge` d = -p g, `stretch`
-    d = -(p_x, 0) g along the long axis. The largest displacement is `strength` of the radius; below 0.28 no place is
-    seen twice.
+    d = -(p_x, 0) g along the long axis. The largest displacement is `strength` of the radius, at severities below 1 a
+    part of that; below 0.28 no place is seen twice.
 
     Ours. Where the image is flat nothing changes, and nothing is labelled: 16 places are tried for a visible change.
     """
+
+    fades: ClassVar[bool] = False
 
     kind: Literal["swirl", "pinch", "bulge", "stretch"] = param(
         "swirl", vary="swirl|pinch|bulge|stretch", help="shape of the distortion"
     )
     strength: float = param(0.2, gt=0, le=0.28, vary=(0.15, 0.28), unit="of the radius", help="largest displacement")
-    area: float = param(0.03, gt=0, le=0.5, vary=(0.01, 0.06), unit="of the image", help="size of the ellipse")
+    area: Area = param(0.03, gt=0, le=0.5, vary=(0.01, 0.06), unit="of the image", help="size of the ellipse")
     elongation: float = param(1.3, ge=1, le=10, vary=(1.0, 2.0), help="ratio of the longer to the shorter axis")
+    orientation: float = oriented()
 
     def edit(self, image: Image, rng: Rng, free: Mask) -> Edit:
-        angle = rng.child("angle").uniform(0.0, math.pi)
+        angle = math.radians(self.orientation)
         turn = rng.child("turn").sign()
-        size = ellipse_box(self.area, angle, self.elongation, image.shape)
+        size = ellipse_box(min(image.share(self.area), 0.5), angle, self.elongation, image.shape)
         along, across, long_axis, short_axis = elliptic_axes(*size, angle, self.elongation)
         t2 = along * along + across * across
         bump = np.maximum(np.float32(1) - t2, np.float32(0))
@@ -68,7 +72,13 @@ class Warp(ImageGenerator):
         edit = first_visible(edits(), image)
         if edit is None:
             raise DataError(f"{_TRIES} places tried: the image is too even there for a `{self.kind}` to show")
-        return edit
+        box, old = edit.box, image.crop(edit.box)
+
+        def displaced(amount: float) -> Edit:
+            part = np.float32(amount)
+            return Edit(box, resample(old, part * down, part * right), alpha, stats)
+
+        return graded(self.severity, displaced, image)
 
     def _displaced(self, along: Field, across: Field, bump: Field, turn: int) -> tuple[Field, Field]:
         if self.kind == "swirl":

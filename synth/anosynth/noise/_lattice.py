@@ -14,6 +14,8 @@ from anosynth.noise._check import check_fractal, powers, real, whole
 from anosynth.noise._kernel import Floats
 from anosynth.seeding import Rng, RngLike, as_rng
 
+Ints = NDArray[np.intp]
+
 _MAX_NODES = 2**24
 _BLOCK = 32768
 
@@ -107,18 +109,41 @@ def _add(out: Floats, gradients: Floats, cy: float, cx: float, scale: float) -> 
     # With P(x) the blend of the x components times their offsets, and Q(x) that of the y components, an upper node
     # row adds (1 - weight) (Q below + P), the lower one weight (Q (below - 1) + P).
     factors = np.stack([(1.0 - weight) * below, 1.0 - weight, weight * (below - 1.0), weight]) * scale
-    by_row = factors.astype(np.float32)[:, :, None]
+    by_row = factors.astype(np.float32)
     bands, starts = np.unique(row, return_index=True)
-    upper, lower = (_along_x(gradients[:, bands + step], width, cx) for step in (0, 1))
-    step = max(1, _BLOCK // width)
-    spare = np.zeros((min(step, height), width), np.float32)
-    for band, (start, stop) in enumerate(zip(starts, [*starts[1:], height], strict=True)):
-        by_column = (upper[0][band], upper[1][band], lower[0][band], lower[1][band])
-        for first in range(start, stop, step):
-            part = out[first : min(first + step, stop)]
+    nodes = np.union1d(bands, bands + 1)
+    q, p = _along_x(gradients[:, nodes], width, cx)
+    upper = np.searchsorted(nodes, bands)
+    lower = np.searchsorted(nodes, bands + 1)
+    tall = height // len(bands)
+    if tall * len(bands) == height and (starts == np.arange(len(bands)) * tall).all():
+        _add_even(out.reshape(len(bands), tall, width), by_row.reshape(4, len(bands), tall, 1), q, p, upper, lower)
+        return
+    spare = np.zeros((min(max(1, _BLOCK // width), height), width), np.float32)
+    for number, (start, stop) in enumerate(zip(starts, [*starts[1:], height], strict=True)):
+        by_column = (q[upper[number]], p[upper[number]], q[lower[number]], p[lower[number]])
+        for first in range(start, stop, len(spare)):
+            part = out[first : min(first + len(spare), stop)]
             product = spare[: len(part)]
             for down, across in zip(by_row, by_column, strict=True):
-                np.multiply(down[first : first + len(part)], across, out=product)
+                np.multiply(down[first : first + len(part), None], across, out=product)
+                part += product
+
+
+def _add_even(out: Floats, by_row: Floats, q: Floats, p: Floats, upper: Ints, lower: Ints) -> None:
+    """Add to `out` (bands, rows, width), which is cut in pieces that stay in the cache."""
+    number, tall, width = out.shape
+    most = max(1, _BLOCK // width)
+    bands, rows = max(1, most // tall), min(tall, most)
+    spare = np.zeros((bands, rows, width), np.float32)
+    for first in range(0, number, bands):
+        some = slice(first, first + bands)
+        columns = [values[at[some], None] for values, at in ((q, upper), (p, upper), (q, lower), (p, lower))]
+        for top in range(0, tall, rows):
+            part = out[some, top : top + rows]
+            product = spare[: part.shape[0], : part.shape[1]]
+            for down, across in zip(by_row[:, some, top : top + rows], columns, strict=True):
+                np.multiply(down, across, out=product)
                 part += product
 
 
@@ -128,8 +153,7 @@ def _along_x(gradients: Floats, width: int, cx: float) -> tuple[Floats, Floats]:
     weight = (right * right * right * (right * (right * 6.0 - 15.0) + 10.0)).astype(np.float32)
     near, far = right.astype(np.float32), (right - 1.0).astype(np.float32)
     down, across = gradients
-    q, q_end = down[:, column], down[:, column + 1]
-    p, p_end = across[:, column], across[:, column + 1]
+    q, p, q_end, p_end = (np.take(part, at, axis=1) for at in (column, column + 1) for part in (down, across))
     p *= near
     p_end *= far
     for start, end in ((q, q_end), (p, p_end)):

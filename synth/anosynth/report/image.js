@@ -1,145 +1,26 @@
 /* Views of kind "image": a photo before and after, its signed effect and its label, with a close-up of the defect. */
 
-const PLANES = 3;
-
-/* Decompresses a zlib stream of known size. The browser's own decoder answers later, too late for a page in print. */
-function inflate(bytes, size) {
-  const out = new Uint8Array(size);
-  let at = 2, hold = 0, held = 0, n = 0;
-  const bits = (count) => {
-    while (held < count) {
-      if (at >= bytes.length) throw new Error("a packed picture ends too early");
-      hold |= bytes[at++] << held;
-      held += 8;
-    }
-    const value = hold & ((1 << count) - 1);
-    hold >>>= count;
-    held -= count;
-    return value;
-  };
-  const table = (lengths) => {
-    const count = new Uint16Array(16), from = new Uint16Array(16), symbols = new Uint16Array(lengths.length);
-    for (const length of lengths) count[length]++;
-    count[0] = 0;
-    for (let i = 1; i < 15; i++) from[i + 1] = from[i] + count[i];
-    lengths.forEach((length, symbol) => { if (length) symbols[from[length]++] = symbol; });
-    return { count, symbols };
-  };
-  const symbol = ({ count, symbols }) => {
-    let code = 0, first = 0, index = 0;
-    for (let length = 1; length < 16; length++) {
-      code |= bits(1);
-      if (code - first < count[length]) return symbols[index + code - first];
-      index += count[length];
-      first = (first + count[length]) << 1;
-      code <<= 1;
-    }
-    throw new Error("a packed picture is damaged");
-  };
-  /* Base and extra bits of the codes of lengths and of distances. */
-  const extra = (i, per) => Math.max(0, Math.floor(i / per) - 1);
-  const bases = (count, per, first) => Array.from({ length: count }, (_, i) => {
-    const base = first;
-    first += 1 << extra(i, per);
-    return base;
-  });
-  const long = bases(28, 4, 3), far = bases(30, 2, 1);
-  const fixed = () => [table([...Array(288).keys()].map((i) => (i < 144 ? 8 : i < 256 ? 9 : i < 280 ? 7 : 8))), table(Array(30).fill(5))];
-  const dynamic = () => {
-    const literals = bits(5) + 257, distances = bits(5) + 1, coded = bits(4) + 4, order = Array(19).fill(0), lengths = [];
-    for (let i = 0; i < coded; i++) order[[16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15][i]] = bits(3);
-    const codes = table(order);
-    while (lengths.length < literals + distances) {
-      const s = symbol(codes);
-      const [value, times] = s < 16 ? [s, 1] : s === 16 ? [lengths.at(-1), 3 + bits(2)] : [0, s === 17 ? 3 + bits(3) : 11 + bits(7)];
-      for (let k = 0; k < times; k++) lengths.push(value);
-    }
-    return [table(lengths.slice(0, literals)), table(lengths.slice(literals))];
-  };
-  for (let last = 0; !last;) {
-    last = bits(1);
-    const kind = bits(2);
-    if (kind === 0) {
-      hold = held = 0;
-      const length = bytes[at] | (bytes[at + 1] << 8);
-      out.set(bytes.subarray(at + 4, at + 4 + length), n);
-      at += 4 + length;
-      n += length;
-      continue;
-    }
-    const [literal, distance] = kind === 1 ? fixed() : dynamic();
-    for (let s = symbol(literal); s !== 256; s = symbol(literal)) {
-      if (s < 256) { out[n++] = s; continue; }
-      const length = s === 285 ? 258 : long[s - 257] + bits(extra(s - 257, 4)), d = symbol(distance);
-      const back = far[d] + bits(extra(d, 2));
-      for (let k = 0; k < length; k++, n++) out[n] = out[n - back];
-    }
-  }
-  if (n !== size) throw new Error(`a packed picture holds ${n} bytes instead of ${size}`);
-  return out;
-}
-
-/* Undoes the prediction: each value was stored as what the guess from left, above and above left leaves. */
-function restored(rest, planes, h, w) {
-  for (let p = 0; p < planes; p++) for (let y = 0, i = p * h * w; y < h; y++) for (let x = 0; x < w; x++, i++) {
-    const a = x ? rest[i - 1] : 0, b = y ? rest[i - w] : 0, c = x && y ? rest[i - w - 1] : 0;
-    rest[i] += Math.max(Math.min(a, b), Math.min(Math.max(a, b), a + b - c));
-  }
-  return rest;
-}
-
-/* One layer of the view: its pixels before and after as grey levels, its effects, and its label as two outlines. */
-function unlayered(data, source) {
-  const [h, w] = source.size, [top, left, bottom, right] = source.box, n = h * w, planes = data.channels;
-  const read = (name, size) => inflate(unpack(source[name], Uint8Array), size);
-  const before = restored(read("before", planes * n), planes, h, w), after = read("after", planes * n);
-  if (planes === PLANES) for (let i = 0; i < n; i++) {
-    const green = before[i], red = before[n + i] + green - 128, blue = before[2 * n + i] + green - 128;
-    before[i] = red;
-    before[n + i] = green;
-    before[2 * n + i] = blue;
-  }
-  for (let i = 0; i < planes * n; i++) after[i] += before[i];
-  const packed = read("mask", Math.ceil(n / 8)), effect = new Int8Array(read("effect", n).buffer);
-  const mask = Uint8Array.from({ length: n }, (_, i) => (packed[i >> 3] >> (7 - (i & 7))) & 1);
-  const inside = new Path2D(), outline = new Path2D(), sx = (right - left) / w, sy = (bottom - top) / h;
-  const line = (x0, y0, x1, y1) => {
-    outline.moveTo(left + x0 * sx, top + y0 * sy);
-    outline.lineTo(left + x1 * sx, top + y1 * sy);
-  };
-  const at = (y, x) => (y >= 0 && x >= 0 && y < h && x < w ? mask[y * w + x] : 0);
-  for (let y = 0; y <= h; y++) for (let x = 0, from = -1; x <= w; x++) {
-    if (at(y, x)) { if (from < 0) from = x; }
-    else if (from >= 0) { inside.rect(left + from * sx, top + y * sy, (x - from) * sx, sy); from = -1; }
-  }
-  for (let y = 0; y <= h; y++) for (let x = 0, from = -1; x <= w; x++) {
-    if (x < w && at(y, x) !== at(y - 1, x)) { if (from < 0) from = x; }
-    else if (from >= 0) { line(from, y, x, y); from = -1; }
-  }
-  for (let x = 0; x <= w; x++) for (let y = 0, from = -1; y <= h; y++) {
-    if (y < h && at(y, x) !== at(y, x - 1)) { if (from < 0) from = y; }
-    else if (from >= 0) { line(x, from, x, y); from = -1; }
-  }
-  const picture = document.createElement("canvas");
-  picture.width = w;
-  picture.height = h;
-  return { box: source.box, h, w, before, after, effect, mask, inside, outline, picture };
-}
+/* Difference: how far each channel of a pixel changed, whichever way. Effect: the largest signed change of what is labelled. */
+const PART = [0, 114, 178];
+const PHOTO_MODES = ["before", "after", "difference", "effect", "mask"];
 
 function image(stage, redraw) {
-  const state = { mode: "after", label: true, zoom: 1, x: 0, y: 0 };
+  const state = { mode: "after", label: true, part: false, zoom: 1, x: 0, y: 0 };
   const frame = make("div", "frame", "", stage), canvas = make("canvas", "", "", frame);
   const probe = make("div", "probe", "", frame);
   const controls = make("div", "controls", "", stage), legend = make("div", "legend", "", stage);
   const segments = make("div", "segments", "", controls);
   const context = canvas.getContext("2d");
-  let data, layers;
+  let data, layers, most = 1;
 
   segments.setAttribute("role", "group");
   segments.setAttribute("aria-label", "What is shown");
-  const modes = MODES.map((mode) => button(mode, segments, () => show({ mode })));
+  const modes = PHOTO_MODES.map((mode) => button(mode, segments, () => show({ mode })));
   const label = button("label", controls, () => show({ label: !state.label }));
   label.title = "Outline the labelled pixels";
+  const part = button("foreground", controls, () => show({ part: !state.part }));
+  part.title = "Outline where defects may lie";
+  part.className = "part";
   canvas.tabIndex = 0;
   canvas.title = "Click to enlarge the defect";
   canvas.setAttribute("role", "img");
@@ -148,6 +29,8 @@ function image(stage, redraw) {
   function load(source) {
     data = source;
     layers = data.layers.map((layer) => unlayered(data, layer));
+    most = Math.max(1, ...layers.map((layer) => layer.most));
+    part.hidden = data.foreground == null;
     reset();
   }
 
@@ -164,7 +47,12 @@ function image(stage, redraw) {
     const neutral = colour("--neutral"), level = (i, c) => Math.min(255, data.step * from[data.channels === PLANES ? c * n + i : i]);
     for (let i = 0; i < n; i++) {
       let rgb = [level(i, 0), level(i, 1), level(i, 2)];
-      if (state.mode === "difference") {
+      if (state.mode === "mask") rgb = Array(3).fill(255 * mask[i]);
+      else if (state.mode === "difference") rgb = rgb.map((_, c) => {
+        const at = data.channels === PLANES ? c * n + i : i;
+        return (255 * Math.abs(after[at] - before[at])) / most;
+      });
+      else if (state.mode === "effect") {
         /* The photo stays as a faint ground: without it nobody sees where on the part the defect lies. */
         const light = 0.6 + (0.45 * (0.3 * rgb[0] + 0.59 * rgb[1] + 0.11 * rgb[2])) / 255;
         rgb = neutral.map((value) => value * light);
@@ -179,7 +67,11 @@ function image(stage, redraw) {
     legend.replaceChildren();
     const shown = make("span", "", `${data.size[1]} \u00d7 ${data.size[0]} px`, legend);
     if (data.window) shown.append(", contrast stretched");
-    if (state.mode === "difference" && data.peak > 0) {
+    if (state.mode === "difference") {
+      const [low, high] = data.window ?? [0, 1];
+      shown.textContent = `black: unchanged, brightest: ${number((100 * (high - low) * data.step * most) / 255)}\u00a0%`;
+    }
+    if (state.mode === "effect" && data.peak > 0) {
       shown.remove();
       const box = make("div", "ramp", "", legend), bar = make("i", "", "", box), ticks = make("div", "ticks", "", box);
       const stops = STOPS.map(([t]) => `rgb(${ramp(t, colour("--neutral")).map(Math.round).join(" ")}) ${50 + 50 * t}%`);
@@ -190,10 +82,24 @@ function image(stage, redraw) {
         tick.append(after);
       }
     }
-    if (state.label) {
+    const swatch = (rgb, text) => {
       const item = make("span", "swatch", "", legend);
-      make("i", "", "", item).style.background = `rgb(${LABEL.join(" ")})`;
-      item.append(data.instances > 1 ? `labelled, ${data.instances} defects` : "labelled");
+      make("i", "", "", item).style.background = `rgb(${rgb.join(" ")})`;
+      item.append(text);
+    };
+    const defects = data.instances > 1 ? `, ${data.instances} defects` : "";
+    if (state.mode === "mask") legend.append(`white: labelled${defects}`);
+    else if (state.label) swatch(LABEL, `labelled${defects}`);
+    if (state.part && data.foreground != null) swatch(PART, `defects may lie here, ${number(100 * data.foreground)}\u00a0%`);
+    else if (state.part && data.foreground === null) legend.append("defects may lie anywhere: whole image");
+  }
+
+  function stroke(path, rgb, scale, bold) {
+    context.lineCap = "square";
+    for (const [style, wide] of [["rgb(255 255 255 / 70%)", 4.2], [`rgb(${rgb.join(" ")})`, 2.6]]) {
+      context.strokeStyle = style;
+      context.lineWidth = (bold * wide) / scale;
+      context.stroke(path);
     }
   }
 
@@ -212,7 +118,7 @@ function image(stage, redraw) {
       context.imageSmoothingQuality = "high";
       context.drawImage(picture, l, t, r - l, b - t);
     }
-    if (state.label) layers.forEach((layer, i) => {
+    layers.forEach((layer, i) => {
       context.save();
       const whole = new Path2D(), above = layers[i + 1]?.box;
       whole.rect(0, 0, data.size[1], data.size[0]);
@@ -221,15 +127,17 @@ function image(stage, redraw) {
         rest.rect(above[1], above[0], above[3] - above[1], above[2] - above[0]);
         context.clip(rest, "evenodd");
       }
+      if (state.part && layer.part) {
+        const beyond = new Path2D(whole);
+        beyond.addPath(layer.part.inside);
+        context.fillStyle = "rgb(0 0 0 / 45%)";
+        context.fill(beyond, "evenodd");
+        stroke(layer.part.outline, PART, scale, 0.6);
+      }
       /* Outside of what it surrounds, so that a thin defect is not hidden by its own label. */
       whole.addPath(layer.inside);
       context.clip(whole, "evenodd");
-      context.lineCap = "square";
-      for (const [style, wide] of [["rgb(255 255 255 / 70%)", 4.2], [`rgb(${LABEL.join(" ")})`, 2.6]]) {
-        context.strokeStyle = style;
-        context.lineWidth = wide / scale;
-        context.stroke(layer.outline);
-      }
+      if (state.label && state.mode !== "mask") stroke(layer.outline, LABEL, scale, 1);
       context.restore();
     });
     context.restore();
@@ -272,8 +180,9 @@ function image(stage, redraw) {
 
   function show(change) {
     Object.assign(state, change);
-    modes.forEach((node, i) => press(node, MODES[i] === state.mode));
+    modes.forEach((node, i) => press(node, PHOTO_MODES[i] === state.mode));
     press(label, state.label);
+    press(part, state.part);
     if (data) { layers.forEach(tint); explain(); redraw(true); }
   }
 
@@ -363,5 +272,5 @@ function image(stage, redraw) {
   }
 
   show({});
-  return { load, draw, show, modes: MODES };
+  return { load, draw, show, modes: PHOTO_MODES };
 }

@@ -42,7 +42,8 @@ def image_view(anomaly: Anomaly) -> dict[str, Any]:
     Returns:
         A dict of kind `image`. `size` is (H, W); `focus` the box around the defect; `channels` 1 or 3; `step` the grey
         levels in a step; `window` the fractions of full scale shown as black and white, or None for (0, 1); `peak` the
-        largest |effect| as a fraction of full scale; `area` the labelled share; `instances` their number. `layers` are
+        largest |effect| as a fraction of full scale; `area` the labelled share; `instances` their number; `foreground` the
+        share of the photo where defects may lie, or None for all of it. `layers` are
         the whole image and perhaps the close-up, each with its `box` and `size` (h, w), and as base64 of zlib:
         `before`, q = value / step as uint8 planes, those of colour being G, R - G + 128, B - G + 128, each predicted
         from left, above and above left by the median edge detector; `after`, the difference of its q from that of
@@ -53,6 +54,7 @@ def image_view(anomaly: Anomaly) -> dict[str, Any]:
     size = (int(before.shape[0]), int(before.shape[1]))
     effect = np.where(np.isfinite(anomaly.effect), anomaly.effect, 0).astype(np.float32)
     peak = float(np.abs(effect).max())
+    inside = getattr(anomaly.before, "foreground", None)
     focus = _focus(anomaly, size)
     window = _window(before, after, anomaly.mask)
     seen: dict[tuple[Box, float], _Seen] = {}
@@ -64,9 +66,9 @@ def image_view(anomaly: Anomaly) -> dict[str, Any]:
         for box, most in boxes:
             scale = _scale(box, most)
             if (box, scale) not in seen:
-                seen[box, scale] = _seen(box, scale, before, after, anomaly.mask, effect)
+                seen[box, scale] = _seen(box, scale, before, after, anomaly.mask, effect, inside)
             layers.append(_layer(box, seen[box, scale], peak, window, step))
-        if sum(len(layer[name]) for layer in layers for name in ("before", "after", "mask", "effect")) <= BUDGET:
+        if sum(len(value) for layer in layers for value in layer.values() if isinstance(value, bytes)) <= BUDGET:
             break
     return {
         "kind": "image",
@@ -78,6 +80,7 @@ def image_view(anomaly: Anomaly) -> dict[str, Any]:
         "peak": peak,
         "area": float(anomaly.mask.mean()),
         "instances": int(anomaly.instances.max()),
+        "foreground": None if inside is None else float(inside.mean()),
         "layers": [
             {name: _text(value) if isinstance(value, bytes) else value for name, value in layer.items()}
             for layer in layers
@@ -147,9 +150,12 @@ class _Seen:
     after: Array
     marked: Array
     effect: Array
+    inside: Array | None
 
 
-def _seen(box: Box, scale: float, before: Array, after: Array, mask: Array, effect: Array) -> _Seen:
+def _seen(
+    box: Box, scale: float, before: Array, after: Array, mask: Array, effect: Array, inside: Array | None
+) -> _Seen:
     place = (slice(box[0], box[2]), slice(box[1], box[3]))
     size = (max(1, round((box[2] - box[0]) * scale)), max(1, round((box[3] - box[1]) * scale)))
     old, new = (_shown(pixels[place], size) for pixels in (before, after))
@@ -157,7 +163,8 @@ def _seen(box: Box, scale: float, before: Array, after: Array, mask: Array, effe
     # The shares of pixels that cells have in common leave a rest of rounding where nothing is labelled.
     marked = cover > 1e-9
     mean = shrunk(np.where(mask[place], effect[place], np.float32(0)), size) / np.where(marked, cover, 1)
-    return _Seen(old, new, marked, np.where(marked, mean, 0))
+    part = None if inside is None else shrunk(inside[place].astype(np.uint8), size) >= 0.5
+    return _Seen(old, new, marked, np.where(marked, mean, 0), part)
 
 
 def _shown(pixels: Array, size: tuple[int, int]) -> Array:
@@ -177,6 +184,7 @@ def _layer(box: Box, seen: _Seen, peak: float, window: tuple[float, float], step
         for values in (seen.before, seen.after)
     )
     levels = np.rint(seen.effect / (peak or 1.0) * _EFFECTS).clip(-_EFFECTS, _EFFECTS)
+    part = {} if seen.inside is None else {"foreground": _squeezed(np.packbits(seen.inside))}
     return {
         "box": list(box),
         "size": list(seen.marked.shape),
@@ -184,6 +192,7 @@ def _layer(box: Box, seen: _Seen, peak: float, window: tuple[float, float], step
         "after": _squeezed(new - old),
         "mask": _squeezed(np.packbits(seen.marked)),
         "effect": _squeezed(levels.astype(np.int8).view(np.uint8)),
+        **part,
     }
 
 

@@ -96,9 +96,25 @@ for (const mode of new Set(views.flatMap(({ painter }) => painter.modes))) {
   button(mode, all, () => { for (const { painter } of views) if (painter.modes.includes(mode)) painter.show({ mode }); });
 }
 all.hidden = views.length < 2;
+const outlines = document.getElementById("outlines");
+if (outlines) {
+  outlines.hidden = false;
+  outlines.addEventListener("click", () => {
+    const part = outlines.getAttribute("aria-pressed") !== "true";
+    press(outlines, part);
+    for (const { painter, stage } of views) if (stage.dataset.kind === "image") painter.show({ part });
+  });
+}
 const again = () => { for (const view of views) if (view.loaded) { view.painter.show({}); ask(view, true); } };
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
-addEventListener("beforeprint", () => { for (const view of views) { view.fine = true; paintOne(view); } });
+addEventListener("beforeprint", () => {
+  for (const view of views) { view.fine = true; paintOne(view); }
+  /* What is folded cannot be opened on paper. */
+  for (const node of document.querySelectorAll(".gen:not([open])")) { node.open = true; node.dataset.folded = ""; }
+});
+addEventListener("afterprint", () => {
+  for (const node of document.querySelectorAll("[data-folded]")) { node.open = false; delete node.dataset.folded; }
+});
 
 const text = (node) => node.textContent.toLowerCase();
 const rows = [...document.querySelectorAll("#rows tr")].map((node) => ({ node, text: text(node) }));
@@ -106,17 +122,29 @@ const rows = [...document.querySelectorAll("#rows tr")].map((node) => ({ node, t
 const linked = new Map(rows.map((row) => [row.node.querySelector("a")?.hash, row.text]));
 const cards = [...document.querySelectorAll(".card")].map((node) => ({ node, text: linked.get(`#${node.id}`) ?? text(node) }));
 const chips = [...document.querySelectorAll(".chip")];
-const find = document.getElementById("find"), shown = document.getElementById("shown");
+const find = document.getElementById("find"), shown = document.getElementById("shown"), clear = document.getElementById("clear");
+const pressed = (chip) => chip.getAttribute("aria-pressed") === "true";
+const fits = ({ node, text }, wanted, words) => words.every((word) => text.includes(word)) &&
+  Object.entries(wanted).every(([field, values]) => values.has(node.dataset[field]));
+const said = (count, all, what) => (count === all ? [] : [`${count.toLocaleString("en")} of ${all.toLocaleString("en")} ${what}`]);
 function filter() {
   const wanted = {}, words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
-  for (const chip of chips) if (chip.getAttribute("aria-pressed") === "true") (wanted[chip.dataset.field] ??= new Set()).add(chip.dataset.value);
-  const fits = (item) => Object.entries(wanted).every(([field, values]) => values.has(item.node.dataset[field])) &&
-    words.every((word) => item.text.includes(word));
-  let count = 0;
-  for (const row of rows) { row.node.hidden = !fits(row); count += Number(!row.node.hidden); }
-  for (const card of cards) card.node.hidden = !fits(card);
-  shown.textContent = count === rows.length ? "" : `${count.toLocaleString("en")} of ${rows.length.toLocaleString("en")} shown`;
+  for (const chip of chips) if (pressed(chip) && chip.dataset.field) (wanted[chip.dataset.field] ??= new Set()).add(chip.dataset.value);
+  /* The part that was found is known of what is drawn alone. */
+  const { part, ...ofRows } = wanted;
+  let count = 0, seen = 0;
+  for (const row of rows) { row.node.hidden = !fits(row, ofRows, words); count += Number(!row.node.hidden); }
+  for (const card of cards) { card.node.hidden = !fits(card, wanted, words); seen += Number(!card.node.hidden); }
+  shown.textContent = [...said(count, rows.length, "samples"), ...said(seen, cards.length, "views")].join(", ");
+  clear.hidden = !words.length && !Object.keys(wanted).length;
+  root.dataset.shown = `${count} ${seen}`;
 }
-for (const chip of chips) chip.addEventListener("click", () => { press(chip, chip.getAttribute("aria-pressed") !== "true"); filter(); });
+for (const chip of chips) if (chip.dataset.field) chip.addEventListener("click", () => { press(chip, !pressed(chip)); filter(); });
+clear.addEventListener("click", () => {
+  for (const chip of chips) if (chip.dataset.field) press(chip, false);
+  find.value = "";
+  filter();
+  find.focus();
+});
 find.addEventListener("input", filter);
 filter();

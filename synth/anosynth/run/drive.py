@@ -89,7 +89,7 @@ def run(
         sweep(out)
         plan.layout.finish(out, plan.root)
         if summary.made and plan.layout.maps_splits:
-            write_map(out, ((source.path.as_posix(), plan.split_of(source)) for source in plan.sources))
+            write_map(out, ((s.path.as_posix(), plan.split_of(s)) for s in plan.sources if not s.problem))
         manifest.finish()
     finally:
         manifest.close()

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from anosynth.datasets.layout import Layout, Output
-from anosynth.datasets.truth import placed
+from anosynth.datasets.truth import placed, regular_bytes
 from anosynth.errors import AnosynthError, DataError, WriteError
 from anosynth.generator import Anomaly, from_record
 from anosynth.io.atomic import atomic_write
@@ -43,6 +43,8 @@ def execute(job: Job, place: Place, *, view: bool = False) -> dict[str, Any]:
     Raises:
         WriteError: an output cannot be written (a full disk is no fault of the sample's).
     """
+    if job.source.problem:
+        return _skipped(job, place, job.source.problem)
     try:
         return _copied(job, place) if job.kind == "copy" else _made(job, place, view)
     except WriteError:
@@ -91,10 +93,7 @@ def _made(job: Job, place: Place, view: bool) -> dict[str, Any]:
 def _copied(job: Job, place: Place) -> dict[str, Any]:
     outputs = []
     for number, (origin, target) in enumerate(job.files):
-        try:
-            data = (place.root / origin).read_bytes()
-        except OSError as error:
-            raise DataError(f"{place.root / origin}: cannot be read: {error.strerror}") from None
+        data = regular_bytes(place.root / origin)
         with atomic_write(placed(place.out, target)) as file:
             file.write(data)
         digest = hashlib.sha256(data).hexdigest()

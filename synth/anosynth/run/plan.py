@@ -111,7 +111,8 @@ class Plan:
     @cached_property
     def sources(self) -> list[Source]:
         """The normal samples that anomalies are made of, sorted by key."""
-        goods = [Source(s.path, s.category) for s in self.samples if s.split == "train" and s.kind == "good"]
+        found = [s for s in self.samples if s.split == "train" and s.kind == "good"]
+        goods = [Source(s.path, s.category, s.problem) for s in found]
         goods.sort(key=lambda source: source.key)
         if not goods:
             raise DataError(f"{self.root}: no normal samples found{self._home()}")
@@ -138,6 +139,9 @@ class Plan:
         if self.layout.holds_out:
             yield from self._copies()
         for source in self.sources:
+            if source.problem:
+                yield Job(source.path.as_posix(), "make", source)
+                continue
             for variant in range(self.count):
                 generator = self.recipe.draw(stream(self.seed, "recipe", source.key, variant))
                 target = self.layout.target(source, generator.name, variant)

@@ -106,10 +106,13 @@ def _layout(name: str) -> Maker:
     return make
 
 
-def _mvtec(folder: Path, seed: int, count: int, points: int) -> list[Path]:
-    from anosynth.toy.images import make_mvtec
+def _photos(name: str) -> Maker:
+    def make(folder: Path, seed: int, count: int, points: int) -> list[Path]:
+        from anosynth.toy.photo_sets import make_photos
 
-    return make_mvtec(folder, seed=seed, count=count)
+        return make_photos(name, folder, seed=seed, count=count)
+
+    return make
 
 
 _PARTS = {
@@ -129,12 +132,21 @@ _LAYOUTS = {
     "minishift": "data set in the layout of MiniShift: scans of brackets and rings, three levels of defects",
 }
 
+_PHOTO_SETS = {
+    "mvtec": "data set in the layout of MVTec AD: photos of washers, fabric and tablets",
+    "mvtec-loco": "data set in the layout of MVTec LOCO AD: photos of tablets and washers, some with a part too many",
+    "mpdd": "data set in the layout of MPDD: the photos of `mvtec`",
+    "visa": "data set in the layout of VisA: photos of washers, fabric and tablets as JPEG",
+    "btad": "data set in the layout of BTAD: photos of washers, fabric and tablets as BMP and PNG",
+    "real-iad": "data set in the layout of Real-IAD: tablets and washers, five views each, as JPEG",
+}
+
 MAKERS: dict[str, tuple[str, Maker]] = {
     **{name: (text, _part(name)) for name, text in _PARTS.items()},
     "depth-map": ("organised XYZ map with its picture: a cookie on a table, in metres", _depth),
     "parts": ("all of the parts: " + ", ".join(_PARTS), _parts),
     **{name: (text, _layout(name)) for name, text in _LAYOUTS.items()},
-    "mvtec": ("data set in the layout of MVTec AD: photos of washers, fabric and tablets", _mvtec),
+    **{name: (text, _photos(name)) for name, text in _PHOTO_SETS.items()},
 }
 """Every kind by name: a line about it, and what makes it."""
 

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch")
 
 from torch.utils.data import DataLoader, DistributedSampler, Subset, default_collate  # noqa: E402
+from training_kit import LABELS, loaded, name_of, print_of, prints, random_states, shuffled  # noqa: E402
 
 from anosynth.errors import DataError, ParameterError  # noqa: E402
 from anosynth.generator import Anomaly, Generator  # noqa: E402
@@ -27,7 +28,7 @@ from anosynth.params import param  # noqa: E402
 from anosynth.pointclouds import Dent, PerlinSurface, PointCloud  # noqa: E402
 from anosynth.recipe import Recipe, Vary  # noqa: E402
 from anosynth.seeding import Rng, as_rng, stream  # noqa: E402
-from anosynth.torch import Synthesize, SyntheticDataset, Untouched, concatenate  # noqa: E402
+from anosynth.torch import Synthesize, SyntheticDataset, Transform, Untouched, concatenate  # noqa: E402
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning"),
@@ -81,46 +82,20 @@ def clouds(count: int, points: int = 40, seed: int = 0) -> list[PointCloud]:
     ]
 
 
-def name_of(index: int) -> str:
-    return f"part/{index:03d}.ply"
-
-
-def print_of(item: dict[str, Any]) -> tuple[Any, ...]:
-    """Everything of an item, in a form that compares byte for byte."""
-    tensors = tuple(item[name].numpy().tobytes() for name in ("sample", "mask", "effect"))
-    return (*tensors, int(item["label"]), item["generator"])
-
-
-def prints(items: Any) -> dict[int, tuple[Any, ...]]:
-    return {item["index"]: print_of(item) for item in items}
-
-
-def loaded(loader: Any) -> dict[int, tuple[Any, ...]]:
-    """What a loader with `collate_fn=list` gives in one epoch, by index."""
-    found = [item for batch in loader for item in batch]
-    assert len({item["index"] for item in found}) == len(found)
-    return prints(found)
-
-
-def shuffled(seed: int) -> torch.Generator:
-    generator = torch.Generator()
-    generator.manual_seed(seed)
-    return generator
-
-
 def test_item_says_what_changed_and_only_that() -> None:
     base = clouds(30)
     data = SyntheticDataset(base, MIX, seed=3)
     assert {int(item["label"]) for item in data} == {0, 1}
     for i, item in enumerate(data):
-        assert list(item) == ["sample", "mask", "effect", "label", "generator", "index"]
-        dtypes = [item[name].dtype for name in ("sample", "mask", "effect", "label")]
-        assert dtypes == [torch.float32, torch.bool, torch.float32, torch.int64]
+        assert list(item) == ["sample", "mask", "effect", "instances", "label", "generator", "index"]
+        dtypes = [item[name].dtype for name in (*LABELS, "label")]
+        assert dtypes == [torch.float32, torch.bool, torch.float32, torch.int32, torch.int64]
         assert item["index"] == i
         changed = changed_rows(base[i].points, item["sample"].numpy())
         assert (changed == item["mask"].numpy()).all()
         assert (item["label"] == 1) == changed.any() == (item["generator"] != "")
         assert ((item["effect"] != 0).numpy() == changed).all()
+        assert (item["instances"].numpy() == changed).all()
 
 
 def test_streams_are_those_of_the_run_layer() -> None:
@@ -171,9 +146,9 @@ def test_raising_the_probability_only_adds_anomalies() -> None:
     base = clouds(60)
     few = [print_of(item) for item in SyntheticDataset(base, MIX, probability=0.3)]
     many = [print_of(item) for item in SyntheticDataset(base, MIX, probability=0.7)]
-    kept = [a == b for a, b in zip(few, many, strict=True) if a[3] == 1]
+    kept = [a == b for a, b in zip(few, many, strict=True) if a[-2] == 1]
     assert all(kept)
-    assert 0 < len(kept) < sum(b[3] for b in many)
+    assert 0 < len(kept) < sum(b[-2] for b in many)
 
 
 @pytest.mark.parametrize("probability", [0, 1])
@@ -244,16 +219,12 @@ def test_what_cannot_be_made_is_normal_and_says_why() -> None:
 
 
 def test_global_random_states_are_left_alone() -> None:
-    def states() -> tuple[Any, ...]:
-        kind, words, *rest = np.random.get_state()  # noqa: NPY002 - it is what must not move
-        return random.getstate(), kind, np.asarray(words).tobytes(), rest, torch.get_rng_state().numpy().tobytes()
-
-    before = states()
+    before = random_states()
     data = SyntheticDataset(clouds(20), MIX)
     first = prints(data)
     data.set_epoch(1)
     pickle.loads(pickle.dumps(data))[0]
-    assert states() == before
+    assert random_states() == before
     torch.manual_seed(11)
     random.seed(11)
     np.random.seed(11)  # noqa: NPY002
@@ -284,12 +255,31 @@ def test_concatenate_takes_items_of_any_size() -> None:
     (batch,) = DataLoader(data, batch_size=9, collate_fn=concatenate)
     assert len({len(item["mask"]) for item in items}) > 1
     for i, item in enumerate(items):
-        for name in ("sample", "mask", "effect"):
+        for name in LABELS:
             assert torch.equal(batch[name][batch["batch"] == i], item[name])
     assert batch["label"].tolist() == [int(item["label"]) for item in items]
     assert batch["generator"] == [item["generator"] for item in items]
     assert batch["index"].tolist() == list(range(9))
     assert "index" not in concatenate([data.synthesize(clouds(1)[0], "k")])
+
+
+def test_batch_is_its_rows() -> None:
+    synthesize, base = Synthesize(MIX, seed=8), clouds(5)
+    names = [name_of(i) for i in range(5)]
+    whole = synthesize.batch(torch.stack([torch.from_numpy(cloud.points) for cloud in base]), names, epoch=3)
+    assert whole["sample"].shape == (5, 40, 3)
+    for i, cloud in enumerate(base):
+        row = {name: value[i] for name, value in whole.items()}
+        assert print_of(row) == print_of(synthesize(cloud, names[i], 3))
+    with pytest.raises(DataError, match=r"batch: torch.float32 \(3\d, 3\), .*: expected samples of one size"):
+        Synthesize(Fewer, probability=1).batch(base, names)
+
+
+def test_clouds_have_no_foreground_and_no_transform_without_key() -> None:
+    with pytest.raises(ParameterError, match="`foreground`: 'auto': only images have one"):
+        Synthesize(MIX, foreground="auto")
+    with pytest.raises(ParameterError, match="`recipe`: of point clouds"):
+        Transform(MIX)
 
 
 @pytest.mark.parametrize("workers", [0, 1, 4])

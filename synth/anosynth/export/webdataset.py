@@ -1,0 +1,89 @@
+"""WebDataset: tars of samples for streaming."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any, ClassVar
+
+from anosynth.io.png import SIGNATURE
+
+from ._base import Export, Outcome, Settings
+from ._picture import Picture, made, mask_png, png_of, read_picture
+from ._run import Entry, Run
+from ._text import defect_of, described
+
+
+class WebDataset(Export):
+    """`SPLIT-%06d.tar` with `KEY.image.png`, `KEY.mask.png` and `KEY.json` of each sample, one after another.
+
+    Every sample has all three, the mask of a good image being black, and every image is PNG (TIFF where PNG cannot hold
+    it), so that all have the same fields. A reader ends the key at the first dot, so keys have none. Times, owners and
+    modes are fixed: equal samples give equal tars.
+    """
+
+    name: ClassVar[str] = "webdataset"
+    options: ClassVar[frozenset[str]] = frozenset(["shard_size"])
+
+    def write(self, run: Run, folder: Path, settings: Settings) -> Outcome:
+        outcome = Outcome()
+        with ExitStack() as stack:
+            tars: dict[str, _Tars] = {}
+            for entry in run.entries():
+                if entry.split not in tars:
+                    tars[entry.split] = stack.enter_context(closing(_Tars(folder, entry.split, settings.shard_size)))
+                picture = read_picture(entry)
+                facts = described(entry, picture.count, defect_of(entry), picture.area)
+                height, width = picture.image.shape
+                row = {**facts, "split": entry.split, "width": width, "height": height}
+                suffix, image = _image(entry, picture)
+                text = json.dumps(row, sort_keys=True, allow_nan=False).encode("ascii")
+                tars[entry.split].add(
+                    entry.key, [(f"image{suffix}", image), ("mask.png", mask_png(picture.mask)), ("json", text)]
+                )
+                outcome.count(entry, picture.count)
+        return outcome
+
+
+def _image(entry: Entry, picture: Picture) -> tuple[str, bytes]:
+    data = entry.path.read_bytes()
+    if data.startswith(SIGNATURE) and not picture.turned:
+        return ".png", data
+    pixels = picture.image.pixels
+    if pixels.dtype.kind == "f" or picture.image.channels > 4:
+        return ".tiff", data
+    return ".png", png_of(entry, picture)
+
+
+class _Tars:
+    """The tars of a split, each of `size` samples, the last of the rest."""
+
+    def __init__(self, folder: Path, split: str, size: int) -> None:
+        self._folder, self._split, self._size, self._number = folder, split, size, 0
+        self._tar: tarfile.TarFile | None = None
+
+    def add(self, key: str, files: list[tuple[str, bytes]]) -> None:
+        path = self._folder / f"{self._split}-{self._number // self._size:06d}.tar"
+        with made(path):
+            if self._number % self._size == 0:
+                self.close()
+                self._tar = tarfile.TarFile(path, "w", format=tarfile.PAX_FORMAT, encoding="utf-8")
+            assert self._tar is not None
+            for name, data in files:
+                self._tar.addfile(_member(f"{key}.{name}", len(data)), io.BytesIO(data))
+        self._number += 1
+
+    def close(self) -> None:
+        if self._tar is not None:
+            self._tar.close()
+
+
+def _member(name: str, size: int) -> tarfile.TarInfo:
+    member: Any = tarfile.TarInfo(name)
+    member.size, member.mtime, member.mode = size, 0, 0o644
+    member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    return member  # type: ignore[no-any-return]

@@ -1,0 +1,12 @@
+"""torch, or how to get it: what computes imports it from here."""
+
+from __future__ import annotations
+
+try:
+    import torch
+except ModuleNotFoundError as error:
+    if error.name != "torch":
+        raise
+    raise ImportError("torch: not installed: anosynth.features needs it\nhint: pip install 'anosynth[torch]'") from None
+
+__all__ = ["torch"]
