@@ -152,7 +152,7 @@ def test_a_map_that_changed_is_noticed(good, tmp_path):
 
 
 def test_out_may_move_with_its_maps(good, tmp_path):
-    _, out, _ = made(good, roi=save(tmp_path / "roi.png", left()))
+    made(good, roi=save(tmp_path / "roi.png", left()))
     there = tmp_path / "far" / "away"
     there.mkdir(parents=True)
     for name in ("good", "out"):
