@@ -168,6 +168,7 @@ def _held(aside: Path, dest: Path) -> Iterator[None]:
 
     The lock ends with its process, so what a killed export left is taken over.
     """
+    fresh = not aside.parent.exists()
     with _refusals(dest):
         aside.mkdir(parents=True, exist_ok=True)
         guard = os.open(aside, os.O_RDONLY)
@@ -187,6 +188,8 @@ def _held(aside: Path, dest: Path) -> Iterator[None]:
             with suppress(OSError):
                 if os.path.samestat(os.fstat(guard), aside.stat()):
                     shutil.rmtree(aside, ignore_errors=True)
+                    if fresh:
+                        aside.parent.rmdir()
     finally:
         os.close(guard)
 
