@@ -65,11 +65,11 @@ def rows(views: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_all_views_on_the_screen_are_drawn_without_an_error(views, tmp_path):
-    assert status(render("Parts", {}, rows(views), views), tmp_path) == {"ready": "3", "views": "3"}
+    assert status(render("Parts", {}, rows(views), views), tmp_path) == {"ready": "3", "views": "3", "shown": "3 3"}
 
 
 def test_a_page_without_views_has_no_error(tmp_path):
-    assert status(render("Parts", {}, [{}], {}), tmp_path) == {"ready": "0", "views": "0"}
+    assert status(render("Parts", {}, [{}], {}), tmp_path) == {"ready": "0", "views": "0", "shown": "1 0"}
 
 
 def test_one_damaged_view_is_reported_and_spares_the_others(views, tmp_path):
@@ -82,7 +82,8 @@ def test_one_damaged_view_is_reported_and_spares_the_others(views, tmp_path):
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_the_bump_is_red_the_dent_is_blue_and_the_hole_is_orange(dark, views, tmp_path):
-    text = render("Parts", {}, rows(views), views)
+    # Charts of what was made have colours of their own.
+    text = render("Parts", {}, [{**row, "status": "copied"} for row in rows(views)], views)
     scheme = f"--blink-settings=preferredColorScheme={0 if dark else 1}"
     browse(text, tmp_path, f"--screenshot={tmp_path / 'page.png'}", scheme)
     picture = np.asarray(Image.open(io.BytesIO((tmp_path / "page.png").read_bytes())).convert("RGB")).astype(int)
