@@ -101,7 +101,10 @@ def test_every_module_imports():
 
 @pytest.mark.parametrize(
     "name",
-    ["anosynth.run.check", "anosynth.datasets.truth", "anosynth.io.clouds", "anosynth.report", "anosynth.recipe"],
+    [
+        *("anosynth.run.check", "anosynth.datasets.truth", "anosynth.io.clouds", "anosynth.report", "anosynth.recipe"),
+        *("anosynth.masks", "anosynth.export", "anosynth.metrics"),
+    ],
 )
 def test_a_module_needs_no_other_one_to_be_imported_before(name):
     assert not modules_after(f"import {name}") & {"torch", "open3d", "trimesh"}
