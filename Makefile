@@ -22,4 +22,5 @@ bench:
 	$(BIN)/python benchmarks/orientation.py
 	$(BIN)/python benchmarks/labels.py
 	$(BIN)/python benchmarks/images.py
+	$(BIN)/python benchmarks/offline.py
 	$(BIN)/python benchmarks/command.py

@@ -32,10 +32,11 @@ from typing import Any
 import numpy as np
 import scipy.fft
 import scipy.ndimage  # noqa: F401 - both loaded before anything is measured
+from inputs import given as needed
 from numpy.typing import NDArray
 from PIL import Image as Picture
 
-from anosynth.errors import NotMade, ParameterError
+from anosynth.errors import NotMade
 from anosynth.generator import find, names
 from anosynth.recipe import Vary
 from anosynth.seeding import Rng, as_rng
@@ -189,15 +190,12 @@ def of_peers(python: str, side: int, samples: int) -> dict[str, float]:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def print_generators(side: int, image: Array, samples: int) -> dict[str, float]:
+def print_generators(side: int, image: Array, folder: str, samples: int) -> dict[str, float]:
     (copy,) = measured(lambda seed: image.copy(), samples=max(samples, 30))
-    steps = {name: partial(made, Vary(find("images", name)), image) for name in names("images")}
-    for name, step in list(steps.items()):
-        try:
-            step(0)
-        except ParameterError:
-            # It needs files of the user's own.
-            del steps[name]
+    steps = {}
+    for name in names("images"):
+        generator = find("images", name)
+        steps[name] = partial(made, Vary(generator, **needed(generator, folder)), image)
     times = dict(zip(steps, measured(*steps.values(), samples=samples), strict=True))
     print(f"\n{f'{side} x {side}: generator':<32}{'CPU ms':>10}{'image copies':>15}")
     for name, spent in {"(a copy of the image)": copy, **times}.items():
@@ -232,7 +230,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             Picture.fromarray(image[::-1, ::-1]).save(Path(folder) / "texture.png")
             print_published(side, image, folder, given.samples)
-        ours = print_generators(side, image, given.samples)
+        with tempfile.TemporaryDirectory() as folder:
+            ours = print_generators(side, image, folder, given.samples)
         if given.peers:
             print_peers(of_peers(given.peers, side, given.samples), ours)
         else:

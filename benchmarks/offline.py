@@ -5,8 +5,10 @@
 Fresh processes, one after another: the command with one and two workers beside the loop that one would write by
 hand (Pillow reads, the same generators of the same recipe, Pillow's default PNG for sample and mask; no manifest,
 no hashes, no report, files that a kill leaves torn). Shares are wall time within the command with one worker and
-without a report, whose views of the first samples are a cost that does not grow with the run. Memory is the peak of a
-process or of its largest worker, with --many small photos beside a hundred.
+without a report, whose views of the first samples are a cost that does not grow with the run. A worker costs about
+half a second of CPU time to start, so that two pay from some hundred small photos on. Memory is the peak of a process
+or of its largest worker, with --many small photos beside a hundred: what grows is the list of the inputs and, up to
+the length of its table, the report.
 """
 
 from __future__ import annotations
@@ -130,7 +132,8 @@ def memory(home: Path, side: int, many: int) -> None:
     for number, folder in ((100, few), (many, source)):
         out = str(home / f"out-{folder.name}")
         line = command("-g", "scratch", "--foreground", "none", str(folder), out)
-        row(f"{number} photos, scratch", number, measured(line))
+        row(f"{number} photos, scratch, no report", number, measured([*line, "--no-report", "--overwrite"]))
+        row(f"{number} photos, scratch", number, measured([*line, "--overwrite"]))
 
 
 def print_shares(source: str, out: str) -> None:
@@ -190,7 +193,7 @@ def print_shares(source: str, out: str) -> None:
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--photos", type=int, default=100, help="photos of the first side; fewer of larger ones")
+    parser.add_argument("--photos", type=int, default=400, help="photos of the first side; fewer of larger ones")
     parser.add_argument("--many", type=int, default=10_000)
     parser.add_argument("--sides", default="256,1024")
     parser.add_argument("--shares", nargs=2, help=argparse.SUPPRESS)
@@ -206,7 +209,7 @@ def main() -> None:
     sides = [int(side) for side in given.sides.split(",")]
     with tempfile.TemporaryDirectory() as folder:
         for side in sides:
-            number = max(8, round(given.photos * (sides[0] / side) ** 1.2))
+            number = max(8, round(given.photos * (sides[0] / side) ** 1.5))
             throughput(Path(folder), side, number)
         memory(Path(folder), 64, given.many)
 

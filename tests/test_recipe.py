@@ -14,8 +14,10 @@ from scipy import stats
 
 from anosynth.errors import DataError, ParameterError, UnknownGenerator
 from anosynth.generator import find, names
+from anosynth.params import Choice
 from anosynth.pointclouds import Bulge, Dent, Scratch
 from anosynth.recipe import Recipe, Vary, load_yaml, recipe_names
+from anosynth.schema import generator_schema
 from anosynth.seeding import Rng, as_rng
 
 MIX = """
@@ -272,3 +274,52 @@ def test_every_generator_varies_within_its_bounds(name):
     assert all(type(gen) is vary.generator for gen in made)
     assert len({json.dumps(gen.record()) for gen in made}) > 25, "a default recipe that does not vary"
     assert np.isfinite([value for gen in made for value in gen.model_dump().values() if isinstance(value, float)]).all()
+
+
+# Plain text, and what a generator cannot do without.
+
+TEXTS = ["a:b", "0.1:0.2", "5:1", "c|d", "|", "12px", "2024", "true", " spaced ", "C:\\data", "1:2:log"]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_text_is_no_range_and_no_choice(text):
+    bank = find("images", "defect-bank")
+    vary = Vary(bank, bank=text, strength="0.5:0.7")
+    assert vary.values["bank"] == text
+    assert {vary.draw(as_rng(seed)).bank for seed in range(5)} == {text}
+    recipe = Recipe([vary])
+    again = Recipe.from_record(json.loads(json.dumps(recipe.record())))
+    assert again.record() == recipe.record()
+    assert again.draw(as_rng(3)) == recipe.draw(as_rng(3))
+    assert Recipe([bank(bank=text)]).draw(as_rng(0)) == bank(bank=text)
+
+
+def test_what_is_no_text_is_refused_for_one():
+    bank = find("images", "defect-bank")
+    for value in (5, True, ["a", "b"], ("a", "b"), Choice(("a", "b")), None):
+        with pytest.raises(ParameterError, match="`bank`"):
+            Vary(bank, bank=value)
+    with pytest.raises(ParameterError, match=r"`centre`: 0\.1,0\.2\|0\.3,0\.4"):
+        Vary(find("images", "stain"), centre="0.1,0.2|0.3,0.4")
+
+
+def test_a_function_may_be_given_with_a_colon():
+    vary = Vary(find("images", "external"), function="package.module:name")
+    assert vary.draw(as_rng(0)).function == vary.record()["function"] == "package.module.name"
+
+
+@pytest.mark.parametrize(("name", "needed"), [("defect-bank", "bank"), ("external", "function")])
+def test_what_a_generator_needs_must_be_given(name, needed):
+    cls = find("images", name)
+    stain = find("images", "stain")
+    for parts in ([cls], [stain, Vary(cls)], [(2, cls())]):
+        with pytest.raises(ParameterError, match=rf"^`{needed}`: not given: `{name}` needs it\nhint: --{needed}: "):
+            Recipe(parts)
+    assert Recipe([Vary(cls, **{needed: "a.b"})]).draw(as_rng(0)).name == name
+
+
+def test_schemas_say_that_text_is_text():
+    properties = generator_schema(find("images", "defect-bank"))["properties"]
+    assert properties["bank"]["anyOf"] == [{"type": "string"}]
+    assert len(properties["blend"]["anyOf"]) == 2
+    assert len(properties["strength"]["anyOf"]) == 4

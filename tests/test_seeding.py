@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import pickle
 import random
 
 import numpy as np
@@ -272,3 +273,23 @@ def test_nothing_global_is_touched():
     assert (before[1] == after[1]).all()
     assert before[2:] == after[2:]
     assert python == random.getstate()
+
+
+@given(st.lists(st.sampled_from(["child", "draw"]), max_size=6))
+def test_children_and_draws_do_not_disturb_each_other_in_any_order(steps):
+    rng, drawn = Rng(KEY), []
+    for step in steps:
+        if step == "child":
+            assert hexed(rng.child("a").random(2)) == hexed(Rng(KEY).child("a").random(2))
+        else:
+            drawn.append(rng.uniform())
+    assert drawn == Rng(KEY).random(len(drawn)).tolist()
+
+
+@pytest.mark.parametrize("before", [0, 3])
+def test_a_stream_sent_to_another_process_goes_on_where_it_was(before):
+    rng = Rng(KEY)
+    rng.random(before)
+    sent = pickle.loads(pickle.dumps(rng))
+    assert sent.key == KEY
+    assert hexed(sent.random(4)) == hexed(Rng(KEY).random(before + 4))[before:]

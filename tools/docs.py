@@ -15,6 +15,13 @@ from anosynth_cli.main import COMMANDS
 
 HOME = Path(__file__).parent.parent
 
+_OF_FEATURES = (
+    ("_masks", "to_grid"),
+    ("_module", "FeatureSynthesis"),
+    ("_module", "Synthesized"),
+    ("_sample", "Features"),
+)
+
 
 def generators() -> str:
     rows = []
@@ -48,8 +55,10 @@ def stub(family: str) -> str:
             "from ._interop import from_trimesh as from_trimesh",
         ]
         lines += ["from ._interop import to_open3d as to_open3d", "from ._interop import to_trimesh as to_trimesh"]
-    else:
+    elif family == "images":
         lines += ["from ._sample import Image as Image"]
+    else:
+        lines += [f"from .{home} import {name} as {name}" for home, name in _OF_FEATURES]
     for name in names(family):
         cls = find(family, name)
         if cls.__module__.startswith("anosynth."):

@@ -7,6 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from anosynth.io.images import MAX_PIXELS
 from anosynth.run.reading import Reading
 
 from . import making, running
@@ -58,6 +59,18 @@ def _run(
         Optional[float],  # noqa: UP045 - evaluated at run time
         typer.Option("--mm-per-px", help="What a pixel measures, for lengths such as 0.3mm."),
     ] = None,
+    max_pixels: Annotated[
+        int,
+        typer.Option("--max-pixels", min=1, help="Pixels that a photo may have; larger ones are skipped unread."),
+    ] = MAX_PIXELS,
+    image_format: Annotated[
+        str,
+        typer.Option(
+            "--image-format",
+            help="png or tiff for the samples of plain photos; by default PNG, and TIFF of what is TIFF.",
+            show_default=False,
+        ),
+    ] = "",
     seed: making.Seed = "0",
     workers: making.Workers = 1,
     shard: making.Shard = "1/1",
@@ -83,7 +96,10 @@ def _run(
         shard=shard,
         example=EXAMPLE,
         count=count,
-        reading=Reading(foreground=foreground, roi=roi, exclude=exclude, prior=prior, mm_per_px=mm_per_px),
+        reading=Reading(
+            foreground=foreground, roi=roi, exclude=exclude, prior=prior, mm_per_px=mm_per_px, max_pixels=max_pixels
+        ),
+        image_format=image_format,
     )
     if dry_run:
         running.print_plan(plan, as_json=json)

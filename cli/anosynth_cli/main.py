@@ -10,9 +10,11 @@ from typing import Any
 COMMANDS = {
     "pointcloud": "Make labelled anomalies on point clouds, meshes and depth maps",
     "images": "Make labelled anomalies on photos",
+    "features": "Make labelled anomalies of features, or of photos by way of a backbone",
     "list": "List the generators",
     "show": "Show a generator: its formula, source, parameters and bounds",
     "schema": "Print the JSON Schema of a generator's parameters",
+    "audit": "Measure whether a data set of photos and masks is honest, whichever tool made it",
     "verify": "Check that a data set is whole and that its labels are what changed",
     "replay": "Make samples again from their manifest lines and compare the bytes",
     "export": "Write a data set of photos as COCO, YOLO, Label Studio and other tools read it",

@@ -112,15 +112,15 @@ def plan_of(
 
 def _inputs(paths: Sequence[Path], plain: str) -> tuple[Path, tuple[Path, ...]]:
     """Return the root of the inputs and the files below it; () stands for all files of a folder."""
-    from anosynth.datasets.layout import find_layout, walk
-    from anosynth.run.plan import unwritten
+    from anosynth.datasets.layout import find_layout
+    from anosynth.run.plan import plain_inputs
 
     if len(paths) == 1 and paths[0].is_dir():
         return paths[0], ()
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            within = unwritten(path, walk(path, find_layout(plain).suffixes))
+            within = plain_inputs(path, find_layout(plain))
             if not within:
                 raise DataError(f"{path}: nothing to read in this folder")
             files += [path / file for file in within]

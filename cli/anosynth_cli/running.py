@@ -109,7 +109,7 @@ def carry_out(
     """Run a plan with a progress bar, write the report, print the outcome and exit with its code."""
     if on_error not in ("skip", "stop"):
         raise ParameterError(f"--on-error: {on_error}: must be skip or stop")
-    total = sum(1 for _ in plan.jobs())
+    total = len(plan)
     first: list[str] = []
 
     def notice(record: dict[str, Any]) -> None:

@@ -49,7 +49,11 @@ def _run(
     for other in FAMILIES:
         if other != cls.family and name in names(other):
             sys.stdout.write(f"\nThere is another one: anosynth show --family {other} {name}\n")
-    line = {"pointclouds": "pointcloud --generator {} in.ply out/", "images": "images --generator {} good/ out/"}
+    line = {
+        "pointclouds": "pointcloud --generator {} in.ply out/",
+        "images": "images --generator {} good/ out/",
+        "features": "features --generator {} train.npy out/",
+    }
     sys.stdout.write(f"\nExample: anosynth {line[cls.family].format(cls.name)}\n")
 
 

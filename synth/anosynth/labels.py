@@ -29,7 +29,7 @@ class Faith:
 
 def faith(changed: NDArray[np.bool_], mask: NDArray[np.bool_]) -> Faith:
     """Compare a mask with the elements that really changed; both bool and of one shape."""
-    inside, changes, labels = int((changed & mask).sum()), int(changed.sum()), int(mask.sum())
+    inside, changes, labels = (int(np.count_nonzero(part)) for part in (changed & mask, changed, mask))
     return Faith(
         leak=(changes - inside) / changes if changes else 0.0,
         dead=(labels - inside) / labels if labels else 0.0,

@@ -29,7 +29,8 @@ MOST_WEIGHT = 1e9
 class Vary:
     """A distribution over the generators of one class.
 
-    Parameters that are named keep or vary as told; the others vary over the range that their declaration gives.
+    Parameters that are named keep or vary as told; the others vary over the range that their declaration gives. Those
+    of plain text (folders, functions, places) keep one value.
 
     >>> from anosynth.pointclouds import Dent
     >>> from anosynth.seeding import as_rng
@@ -45,7 +46,12 @@ class Vary:
                 raise ParameterError(f"`{generator.name}` has no parameter `{name}`{did_you_mean(name, fields)}")
         self.values: dict[str, Any] = {}
         for name, field in fields.items():
-            value = parse_value(name, values.get(name, extra_of(field).get("vary", field.default)))
+            value = values.get(name, extra_of(field).get("vary", field.default))
+            if field.annotation is not str:
+                value = parse_value(name, value)
+            # Text is what it is: paths and names may hold `:` and `|`, so that a choice could not be written down.
+            elif isinstance(value, (Range, Choice)):
+                raise ParameterError(f"`{name}`: {value}: must be one text")
             self.values[name] = value
             for end in value.ends() if isinstance(value, (Range, Choice)) else (value,):
                 # Building a generator of each end is the one check of types; a draw lies between checked ends.
@@ -80,6 +86,9 @@ class Recipe:
     Args:
         parts: (weight, Vary) pairs; a bare Vary, Generator or Generator class counts as weight 1.
         name: how manifests call it.
+
+    Raises:
+        ParameterError: there are no parts, a weight is none, families are mixed, or a generator lacks what it needs.
     """
 
     def __init__(self, parts: Iterable[Any], name: str = "custom") -> None:
@@ -91,6 +100,13 @@ class Recipe:
         if len(families) > 1:
             raise ParameterError(f"recipe `{name}`: families {', '.join(sorted(families))}: all must be of one family")
         self.family = families.pop()
+        for _, vary in self.parts:
+            for field in getattr(vary.generator, "needs", ()):
+                if not vary.values[field]:
+                    about = vary.generator.model_fields[field].description
+                    raise ParameterError(
+                        f"`{field}`: not given: `{vary.generator.name}` needs it\nhint: --{field}: {about}"
+                    )
 
     def draw(self, rng: Rng) -> Generator:
         """Return the generator that `rng` decides."""

@@ -14,7 +14,8 @@ _CHOICE = r"^[^|]+(\|[^|]+)+$"
 def generator_schema(cls: type[Generator]) -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a recipe entry of this generator.
 
-    Every parameter takes a plain value, a range ("low:high", "low:high:log", [low, high]) or a choice ("a|b").
+    Every parameter takes a plain value, a range ("low:high", "low:high:log", [low, high]) or a choice ("a|b"); those
+    that are plain text take only that.
     """
     own = cls.model_json_schema()
     properties: dict[str, Any] = {
@@ -25,7 +26,8 @@ def generator_schema(cls: type[Generator]) -> dict[str, Any]:
         about = {key: plain.pop(key) for key in ("description", "default", "unit", "vary", "title") if key in plain}
         about.pop("title", None)
         ends = {"type": "array", "prefixItems": [plain, plain, {"const": "log"}], "minItems": 2, "maxItems": 3}
-        forms = [plain, {"type": "string", "pattern": _CHOICE}]
+        text = plain.get("type") == "string" and not {"enum", "const"} & set(plain)
+        forms = [plain] if text else [plain, {"type": "string", "pattern": _CHOICE}]
         if plain.get("type") in ("number", "integer") or "anyOf" in plain:
             forms += [{"type": "string", "pattern": _RANGE}, ends]
         properties[name] = {**about, "anyOf": forms}

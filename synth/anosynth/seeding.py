@@ -25,6 +25,8 @@ SCHEME = 1
 RngLike = Union[None, int, "Rng", np.random.SeedSequence, np.random.Generator]
 """What an `rng` argument may be (SPEC 7, plus our own stream)."""
 
+_SPELLED = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
+
 _TWO_PI = 2.0 * math.pi
 
 
@@ -35,11 +37,18 @@ class Rng:
     drawn before, so code may draw in any order without disturbing its neighbours.
     """
 
-    __slots__ = ("_bits", "key")
+    __slots__ = ("_made", "key")
 
     def __init__(self, key: int) -> None:
         self.key = key
-        self._bits = np.random.Philox(key=key)
+        self._made: np.random.Philox | None = None
+
+    @property
+    def _bits(self) -> np.random.Philox:
+        # Most streams are only asked for children, and numpy takes longer to set one up than to draw from it.
+        if self._made is None:
+            self._made = np.random.Philox(key=self.key)
+        return self._made
 
     def child(self, *names: str | int) -> Rng:
         """Return the independent stream of these names under this key."""
@@ -137,5 +146,5 @@ def normalise_key(key: str) -> str:
 def _digest(parts: list[Any]) -> int:
     # JSON keeps field borders: ("ab", "c") and ("a", "bc") are different texts. Lone surrogates (file names that are
     # not UTF-8) come out as escapes, so every name has a digest.
-    text = json.dumps(parts, ensure_ascii=True, separators=(",", ":"))
+    text = _SPELLED(parts)
     return int.from_bytes(hashlib.blake2b(text.encode("ascii"), digest_size=16).digest(), "little")

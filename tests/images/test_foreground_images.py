@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from anosynth.images._foreground import _otsu, _triangle, foreground, shrunk
+from anosynth.images._foreground import _histogram, _otsu, _triangle, foreground
+from anosynth.images._shrink import blocks, shrunk
 
 RED, SAND, INK = (0.75, 0.2, 0.15), (0.8, 0.65, 0.4), (0.12, 0.1, 0.2)
 TRAY, PAPER = (0.2, 0.21, 0.22), (0.93, 0.92, 0.9)
@@ -175,15 +176,49 @@ def test_shrinking_averages_over_equal_areas(height, width, rows, columns, seed)
     out = shrunk(values, size)
     # The oracle: cut each pixel into as many pieces as there are cells, then average whole blocks.
     fine = np.repeat(np.repeat(values.astype(float), size[0], axis=0), size[1], axis=1)
-    blocks = fine.reshape(size[0], height, size[1], width, 2).mean(axis=(1, 3))
+    wanted = fine.reshape(size[0], height, size[1], width, 2).mean(axis=(1, 3))
     assert out.dtype == np.float64
-    assert np.abs(out - blocks).max() < 1e-9
+    assert np.abs(out - wanted).max() < 1e-9
+    top, left = seed % size[0], seed % size[1]
+    bottom, right = top + 1 + seed % (size[0] - top), left + 1 + seed % (size[1] - left)
+    part = shrunk(values, size, ((top, bottom), (left, right)))
+    assert np.array_equal(part, out[top:bottom, left:right])
 
 
 def test_otsu_parts_two_classes_and_the_triangle_finds_the_foot_of_the_peak():
     draw = np.random.default_rng(0)
     low, high = draw.normal(1, 0.1, 7000), draw.normal(5, 0.3, 3000)
-    assert 2 < _otsu(np.abs(np.concatenate([low, high]))) < 4
+    counts, step = _histogram(np.abs(np.concatenate([low, high])))
+    assert 2 < _otsu(counts) * step < 4
     # One peak at 0 and a long flat tail: the foot is where the peak has died away, far before the middle of the tail.
     skewed = np.concatenate([np.abs(draw.normal(0, 0.1, 9000)), draw.uniform(0, 10, 1000)])
-    assert 0.1 < _triangle(skewed) < 1
+    counts, step = _histogram(skewed)
+    assert counts.sum() == 10_000
+    assert 0.1 < _triangle(counts) * step < 1
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 9), st.sampled_from(["uint8", "uint16", "float32"]))
+@settings(max_examples=40, deadline=None)
+def test_blocks_are_means_and_leave_out_what_does_not_fill_one(rows, columns, side, kind):
+    draw = np.random.default_rng(rows * 41 + columns)
+    values = stored(draw.random((rows * side + side - 1, columns * side + side // 2, 3)), kind)
+    out = blocks(values, side)
+    whole = values[: rows * side, : columns * side].astype(float)
+    oracle = whole.reshape(rows, side, columns, side, 3).mean(axis=(1, 3))
+    assert out.dtype == np.float64
+    assert np.abs(np.moveaxis(out, 0, 2) - oracle).max() <= 1e-9 * oracle.max()
+
+
+def test_blocks_of_white_pixels_stay_white_however_large():
+    for kind, white in (("uint8", 255), ("uint16", 65535)):
+        assert (blocks(np.full((300, 300), white, kind), 300) == white).all()
+
+
+@pytest.mark.parametrize("size", [(257, 383), (512, 384), (1024, 771)])
+def test_the_outline_lies_between_the_blocks_where_the_object_ends(size):
+    values, truth = photo("disc", size=size, noise=0.01)
+    found = foreground(stored(values, "uint8"))
+    # Ground truth within one pixel: nearly no pixel farther than that from the true outline is wrong.
+    away = np.maximum(ndimage.distance_transform_edt(truth), ndimage.distance_transform_edt(~truth))
+    assert iou(found, truth) > 0.97
+    assert not (found ^ truth)[away > 0.75 * max(size) / 192 + 1.5].any()

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from PIL import Image as Picture
 
 from anosynth.generator import Anomaly
-from anosynth.images import Image
+from anosynth.images import Image, Scratch
 from anosynth.images._base import Edit, ImageGenerator, labelled
-from anosynth.images._foreground import shrunk
+from anosynth.images._shrink import shrunk
 from anosynth.report import render
 from anosynth.report.images import image_view
 
@@ -129,6 +129,38 @@ def test_a_large_photo_is_averaged_and_its_small_defect_shown_as_it_is():
     for layer in (whole, close):
         difference = layer.after - expected(anomaly.sample, layer.box, layer.mask.shape, None)
         assert np.abs(difference).max() <= 0.5 * view["step"] / 255 + 1e-6
+
+
+def test_a_very_large_photo_is_shown_as_its_pixels_average():
+    image = with_part(textured(1600, 2400, 0), 0.5)
+    anomaly = made(image, (1597, 700, 30, 0.3))
+    view = image_view(anomaly)
+    whole, close = unpacked(view)
+    assert np.array_equal(close.mask, anomaly.mask[close.box[0] : close.box[2], close.box[1] : close.box[3]])
+    size = whole.mask.shape
+    for got, sample in ((whole.before, anomaly.before), (whole.after, anomaly.sample)):
+        away = np.abs(got - expected(sample, whole.box, size, view["window"]))
+        # Pixels on the edge of two cells are shared by blocks.
+        assert away.mean() < 0.25 * view["step"] / 255 + 0.005
+    cover = shrunk(anomaly.mask.astype(np.uint8), size)
+    assert whole.mask[cover > 0.01].all()
+    assert whole.mask.sum() < 1.6 * (cover > 0.01).sum()
+    assert np.array_equal(whole.before[:, ~whole.mask], whole.after[:, ~whole.mask])
+
+
+@pytest.mark.parametrize("labelled_too", [True, False])
+def test_changes_beyond_the_label_and_labels_without_a_change_are_shown(labelled_too):
+    before = np.full((90, 120), 100, np.uint8)
+    after = before.copy()
+    after[5, 7] = after[80, 110] = 200
+    mask = np.zeros((90, 120), bool)
+    if labelled_too:
+        mask[40:50, 60:70] = True
+    effect = np.where(mask, 0.1, 0).astype(np.float32)
+    view = image_view(Anomaly(Image(after), mask, effect, mask.astype(np.uint16), ByHand(), before=Image(before)))
+    whole = unpacked(view)[0]
+    assert np.array_equal(whole.mask, mask)
+    assert np.abs(whole.after[0] - after / 255).max() <= 0.5 * view["step"] / 255 + 1e-6
 
 
 def test_a_defect_of_a_hair_is_not_averaged_away():
@@ -291,19 +323,35 @@ def test_where_defects_may_lie_comes_back_and_costs_little():
     assert len(json.dumps(view)) < min(120_000, len(json.dumps(plain)) + 4000)
 
 
-def test_the_foreground_is_summed_up_by_photo():
+def test_the_share_of_the_foreground_is_told_of_each_sample():
+    photo = textured(64, 80)
+    assert made(with_part(photo, 0.25), (30, 12, 8, 0.3)).stats["foreground"] == 0.25
+    assert "foreground" not in made(photo, (30, 12, 8, 0.3)).stats
+    solid = np.full((64, 80, 1), 255, np.uint8)
+    solid[:16] = 0
+    sample = Image(np.concatenate([photo.pixels, solid], axis=2), opacity=True)
+    assert Scratch()(sample, rng=1).stats["foreground"] == 0.75
+
+
+def test_the_foreground_is_summed_up_by_photo_over_all_records():
     photo = textured(64, 64)
-    views = {
-        name: image_view(made(image, (30, 12, 8, 0.3)))
-        for name, image in [("a", with_part(photo, 0.5)), ("b", with_part(photo, 0.5)), ("c", photo)]
-    }
-    records = [{**row, "source": {"path": "one" if row["id"] in "ab" else "two"}} for row in rows(views)]
+    drawn = {"a": with_part(photo, 0.5), "b": with_part(photo, 0.5), "c": photo}
+    views = {name: image_view(made(image, (30, 12, 8, 0.3))) for name, image in drawn.items()}
+    # Four photos: two samples of the first, one of each other; of the last there is no view.
+    told = {"a": ("1", 0.5), "b": ("1", 0.5), "c": ("2", None), "d": ("3", 0.2), "e": ("4", 0.25)}
+    records = [
+        {**row, "source": {"path": told[row["id"]][0]}, "stats": {"foreground": told[row["id"]][1]}}
+        for row in rows(told)
+    ]
+    records.append({"id": "f", "status": "skipped", "source": {"path": "5"}})
     text = render("Photos", {"foreground": "auto"}, records, views)
-    assert "<b>1 of 2</b>" in text
+    assert "<b>3 of 4</b>" in text
+    assert "<b>25 %</b> <span>median size of the part of the frame, 20 % to 50 %</span>" in text
     assert "part found <span>2</span>" in text
     assert "whole image <span>1</span>" in text
     assert [text.count(f'data-part="{kind}"') for kind in ("part found", "whole image")] == [2, 1]
     assert "Drag to turn" not in text
+    assert "<b>3 of 4</b>" in render("Photos", {}, records, {})
     assert "Foreground" not in render("Photos", {}, rows(views), {})
 
 

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+import tracemalloc
 from html.parser import HTMLParser
 from typing import Any
 
@@ -236,6 +237,19 @@ def test_what_is_left_out_is_said(view, monkeypatch):
     assert listed == ["made"] * 99 + ["skipped"]
     assert "100 of 1,200 samples; the manifest has them all." in seen.texts
     assert "There is nothing to draw in this report." in seen.texts
+
+
+def test_records_wait_for_their_rows_in_little_memory():
+    listing = page._Listing({})
+    wide = {f"parameter_{i}": [i / 7, {"low": i, "text": "text" * 5}] for i in range(40)}
+    rows = [record(f"dent/{i}", generator={"generator": "dent", **wide, "drawn": i / 3}) for i in range(300)]
+    tracemalloc.start()
+    for row in rows:
+        listing.add(row)
+    held = tracemalloc.get_traced_memory()[0] / len(rows)
+    tracemalloc.stop()
+    assert held < len(json.dumps(rows[0])) / 2
+    assert list(listing.listed()) == rows
 
 
 def test_a_view_without_a_record_still_has_its_card(view):

@@ -74,6 +74,7 @@ def test_shards_share_the_jobs(root, count, number):
     shards = [list(make(root, count=count, shard=(index, number)).jobs()) for index in range(1, number + 1)]
     assert sorted(job.id for shard in shards for job in shard) == sorted(job.id for job in whole)
     sizes = [len(shard) for shard in shards]
+    assert sizes == [len(make(root, count=count, shard=(index, number))) for index in range(1, number + 1)]
     assert max(sizes) - min(sizes) <= 1
     by_id = {job.id: job for job in whole}
     assert all(by_id[job.id] == job for shard in shards for job in shard)

@@ -101,6 +101,8 @@ def _shows(mask: Path) -> bool:
     from anosynth.io.images import read_image
 
     try:
-        return bool(read_image(mask).pixels.any())
+        image = read_image(mask)
+        seen = image.colours if image.solid is None else image.colours[image.solid]
+        return bool(seen.any())
     except DataError:
         return True

@@ -20,7 +20,7 @@ from anosynth.generator import Anomaly
 from anosynth.seeding import normalise_key, stream
 
 _SHARED = {"layout", "truth"}
-_PLAIN = {"folder", "photos"}
+_PLAIN = {"folder", "photos", "features", "photo-features"}
 
 
 @dataclass(frozen=True)
@@ -97,12 +97,18 @@ class Layout:
     """The usual name of the data set's folder; the layout's name if empty."""
     suffixes: ClassVar[frozenset[str]] = frozenset()
     """Of plain files: the suffixes that are read."""
+    unread: ClassVar[frozenset[str]] = frozenset()
+    """Of plain files: suffixes of samples in formats that are not read."""
+    formats: ClassVar[Mapping[str, str]] = {}
+    """Of plain files: formats that samples may be written in on demand, and their suffixes."""
     home: ClassVar[str] = ""
     """Where the real data set comes from and under which licence, for the message when there is none."""
     holds_out: ClassVar[bool] = True
     """Whether sources of anomalies are kept out of the training split that is copied."""
     maps_splits: ClassVar[bool] = False
     """Whether a file of OUT says which split each source belongs to."""
+    holds_many: ClassVar[bool] = False
+    """Whether a file holds many samples, each drawn by itself, and the family makes all of them at once."""
 
     def samples(self, root: Path) -> Iterator[Labelled]:
         """Yield all samples of the data set under `root`, sorted by path."""
@@ -150,6 +156,10 @@ class Layout:
         """Return the paths of all files that `finish` may write for these categories and kinds of defects."""
         return []
 
+    def due(self, out: Path) -> list[str]:
+        """Return those paths of `tables` that must be there for what lies in OUT; others of them may be there, too."""
+        return []
+
     def finish(self, out: Path, root: Path | None = None) -> list[Output]:
         """Write the files that belong to the whole data set, if any, by what lies in OUT; called after the last sample.
 
@@ -182,12 +192,14 @@ def layout_names() -> list[str]:
     """Return the names of the data-set layouts, sorted, without importing any."""
     package = importlib.import_module("anosynth.datasets")
     modules = (module.name for module in pkgutil.iter_modules(package.__path__))
-    other = _SHARED | _PLAIN
-    return sorted(name.replace("_", "-") for name in modules if name not in other and not name.startswith("_"))
+    found = (name.replace("_", "-") for name in modules if not name.startswith("_"))
+    return sorted(name for name in found if name not in _SHARED | _PLAIN)
 
 
 def find_layout(name: str) -> Layout:
-    """Return the layout of that name ("folder" for plain files of clouds, "photos" for plain files of images).
+    """Return the layout of that name: of a data set, or of plain files.
+
+    Plain files are those of "folder" (clouds), "photos", "features", and "photo-features" (photos as features).
 
     Raises:
         UnknownGenerator: there is none.

@@ -107,6 +107,9 @@ class MulSen(Layout):
     def tables(self, categories: Iterable[str], kinds: Iterable[str]) -> list[str]:
         return sorted(f"{category}/RGB/GT/{kind}/data.csv" for category in categories for kind in {*kinds, "good"})
 
+    def due(self, out: Path) -> list[str]:
+        return sorted(_tables(out))
+
     def finish(self, out: Path, root: Path | None = None) -> list[Output]:
         """Write `CLASS/RGB/GT/KIND/data.csv` for what lies in `CLASS/Pointcloud/test/KIND`, whoever wrote it."""
         from ._tables import settle

@@ -98,13 +98,9 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
     Raises:
         DataError: it cannot be read or is of another kind.
     """
-    from PIL import Image, UnidentifiedImageError
+    from anosynth.io.images import read_stored
 
-    try:
-        with Image.open(path) as picture:
-            pixels = np.asarray(picture)
-    except (OSError, SyntaxError, UnidentifiedImageError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None
+    pixels = read_stored(path)
     if pixels.dtype != np.uint8 or pixels.ndim != 2 or not ((pixels == 0) | (pixels == 255)).all():
         raise DataError(f"{path}: expected 8 bit, one channel, 0 or 255")
     mask: NDArray[np.bool_] = pixels == 255

@@ -112,6 +112,9 @@ class MVTecLOCO(Layout):
     def tables(self, categories: Iterable[str], kinds: Iterable[str]) -> list[str]:
         return sorted(f"{category}/defects_config.json" for category in categories)
 
+    def due(self, out: Path) -> list[str]:
+        return sorted(_configs(out))
+
     def finish(self, out: Path, root: Path | None = None) -> list[Output]:
         """Write `CATEGORY/defects_config.json` for the categories that have anomalies."""
         from ._tables import settle

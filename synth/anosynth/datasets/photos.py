@@ -11,7 +11,7 @@ import numpy as np
 from anosynth.errors import DataError
 from anosynth.generator import Anomaly
 from anosynth.images import Image
-from anosynth.io.images import SUFFIXES
+from anosynth.io.images import SUFFIXES, UNREAD
 
 from ._names import claim_stem, remark
 from .layout import Labelled, Layout, Output, Source, Truth, walk
@@ -28,13 +28,15 @@ class PhotosLayout(Layout):
     The mask of `anomalous/sub/in_000.png` is `ground_truth/sub/in_000.png`, 8 bit, one channel, 0 or 255; where there
     are several defects, `instances/sub/in_000.png` holds their numbers; of generators that grade their labels,
     `grades/sub/in_000.png` holds 65535 times the grade, 16 bit. Samples of TIFF stay TIFF, all others become
-    PNG, so that nothing is lost. The normal photos stay where they are: anomalib reads all as `Folder(root=OUT,
-    abnormal_dir="anomalous", mask_dir="ground_truth", normal_dir=...)`.
+    PNG, so that nothing is lost, unless one format is asked for. The normal photos stay where they are: anomalib reads
+    all as `Folder(root=OUT, abnormal_dir="anomalous", mask_dir="ground_truth", normal_dir=...)`.
     """
 
     name: ClassVar[str] = "photos"
     family: ClassVar[str] = "images"
     suffixes: ClassVar[frozenset[str]] = SUFFIXES
+    unread: ClassVar[frozenset[str]] = UNREAD
+    formats: ClassVar[Mapping[str, str]] = {"png": ".png", "tiff": ".tiff"}
     holds_out: ClassVar[bool] = False
     maps_splits: ClassVar[bool] = True
 
@@ -59,14 +61,16 @@ class PhotosLayout(Layout):
                 "hint: give photos without masks; where defects may lie is said by --roi"
             )
         taken: dict[Path, Path] = {}
-        for path in good:
-            problem = ""
+        problems: dict[Path, str] = {}
+        # A file that was named although its format is not read must not take the place of one that is.
+        for path in sorted(good, key=lambda path: path.suffix.lower() not in SUFFIXES):
             try:
                 claim_stem(taken, root, path, path.with_suffix(""))
             except DataError as error:
                 # One file too many is no reason to refuse the others.
-                problem = str(error)
-            yield Labelled(path, "train", "good", problem=problem)
+                problems[path] = str(error)
+        for path in good:
+            yield Labelled(path, "train", "good", problem=problems.get(path, ""))
 
     def target(self, source: Source, kind: str, variant: int) -> str:
         suffix = ".tiff" if source.path.suffix.lower() in (".tif", ".tiff") else ".png"
@@ -97,6 +101,7 @@ def write_photo(
     from .truth import placed
 
     image: Image = anomaly.sample
+    check_holds(target, image)
     mask = anomaly.mask.astype(np.uint16) * np.uint16(one)
     if target.endswith(".bmp"):
         write_bmp(placed(out, target), image.pixels)
@@ -118,6 +123,26 @@ def write_photo(
         write_image(placed(out, grades), Image(np.rint(anomaly.grade * np.float32(65535)).astype(np.uint16)))
         outputs.append(Output("grade", grades))
     return outputs
+
+
+def check_holds(target: str, image: Image) -> None:
+    """Refuse pixels that the format of `target` cannot hold.
+
+    Raises:
+        DataError: it cannot, or its readers would take them for something else.
+    """
+    kind, channels, opacity = image.pixels.dtype, image.channels, image.opacity
+    shown = f"{kind} of {channels} channel{'s' if channels > 1 else ''}"
+    if target.endswith(".png"):
+        if kind == np.float32 or channels > 4:
+            raise DataError(f"{shown}: PNG holds 8 and 16 bit and up to 4 channels\nhint: {_KEPT_IN_TIFF}")
+        if channels in (2, 4) and not opacity:
+            raise DataError(f"{shown}: PNG takes the last of them for opacity\nhint: {_KEPT_IN_TIFF}")
+    if target.endswith(".bmp") and (kind != np.uint8 or channels not in (1, 3)):
+        raise DataError(f"{shown}: BMP of this layout holds 8 bit, grey or RGB\nhint: {_KEPT_IN_TIFF}")
+
+
+_KEPT_IN_TIFF = "plain photos can be written as TIFF, which holds everything: without --dataset, --image-format tiff"
 
 
 def read_photo(out: Path, record: Mapping[str, Any]) -> Truth:

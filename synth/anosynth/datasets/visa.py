@@ -82,6 +82,9 @@ class VisA(Layout):
     def tables(self, categories: Iterable[str], kinds: Iterable[str]) -> list[str]:
         return [_SPLITS, *sorted(f"{category}/image_anno.csv" for category in categories)]
 
+    def due(self, out: Path) -> list[str]:
+        return sorted(_tables(out, {}))
+
     def finish(self, out: Path, root: Path | None = None) -> list[Output]:
         """Write `split_csv/1cls.csv` and `CATEGORY/image_anno.csv`; a normal photo keeps the split of the input."""
         from ._tables import settle

@@ -56,6 +56,14 @@ def read_picture(entry: Entry) -> Picture:
     Raises:
         DataError: it is not, cannot be read, or its masks do not fit.
     """
+    from anosynth.io.images import MAX_PIXELS, limited
+
+    largest = entry.run.header.get("max_pixels")
+    with limited(largest if isinstance(largest, int) else MAX_PIXELS):
+        return _read(entry)
+
+
+def _read(entry: Entry) -> Picture:
     from anosynth.io.images import read_image
 
     check_file(entry.path, entry.sha256)
@@ -161,12 +169,12 @@ def made(path: Path) -> Iterator[Path]:
 
 
 def _turned(path: Path) -> bool:
-    from PIL import Image as Pillow
+    from anosynth.io.images import opened
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Pillow.open(path) as picture:
+            with opened(path.read_bytes()) as picture:
                 return picture.getexif().get(_ORIENTATION, 1) not in (0, 1)
     except (OSError, SyntaxError, ValueError):
         # What tifffile reads and Pillow does not has been turned by no tag that Pillow's users would heed.

@@ -15,7 +15,7 @@ from anosynth.images._sample import Array, Image, Mask
 from anosynth.images._seats import fractions, seated
 from anosynth.labels import faith
 from anosynth.params import param
-from anosynth.seeding import Rng
+from anosynth.seeding import Rng, RngLike
 
 JUST_VISIBLE = 1.25
 """Contrast at severity 0, in floors."""
@@ -52,7 +52,11 @@ class Edit:
 
 
 class ImageGenerator(Generator):
-    """Base of the family: subclasses write `edit`; blending, rounding, floor, foreground and mask are settled here."""
+    """Base of the family: subclasses write `edit`; blending, rounding, floor, foreground and mask are settled here.
+
+    Of an image with opacity they see the colours alone, as if it had none: what is measured, mixed or moved is what is
+    seen, and opacity stays as it was.
+    """
 
     family: ClassVar[str] = "images"
     fades: ClassVar[bool] = True
@@ -71,6 +75,11 @@ class ImageGenerator(Generator):
     def check(self) -> None:
         if self.centre:
             fractions(self.centre)
+
+    def __call__(self, sample: Any, rng: RngLike = None) -> Anomaly:
+        if not (isinstance(sample, Image) and sample.opacity):
+            return super().__call__(sample, rng)
+        return _with_opacity(sample, super().__call__(_coloured(sample), rng))
 
     def edit(self, image: Image, rng: Rng, free: Mask) -> Edit:
         """Return one defect on the pixels `free` (H, W) bool; raise DataError to have it drawn again."""
@@ -143,6 +152,8 @@ def labelled(generator: ImageGenerator, image: Image, edits: Sequence[Edit]) -> 
         raise DataError(f"{count} visibly changed pixels: expected at least {LEAST_PIXELS}")
     stats: dict[str, Any] = {"area": count / size, "leak": truth.leak, "dead": truth.dead}
     stats["contrast"] = float(np.abs(effect.take(place[kept])).astype(np.float64).mean())
+    if image.foreground is not None:
+        stats["foreground"] = np.count_nonzero(image.foreground) / size
     for number, edit in enumerate(edits, 1):
         stats.update(edit.stats if len(edits) == 1 else {f"{key}_{number}": value for key, value in edit.stats.items()})
     return Anomaly(
@@ -155,6 +166,24 @@ def labelled(generator: ImageGenerator, image: Image, edits: Sequence[Edit]) -> 
         before=image,
         grade=None if grade is None else grade.reshape(image.shape),
     )
+
+
+def _coloured(image: Image) -> Image:
+    """Return an image's colours, with no place for defects where it is wholly transparent."""
+    solid = image.solid
+    assert solid is not None
+    inside = None if solid.all() else solid
+    if image.foreground is not None:
+        inside = solid & image.foreground
+    return replace(image, pixels=np.ascontiguousarray(image.colours), foreground=inside, opacity=False)
+
+
+def _with_opacity(image: Image, anomaly: Anomaly) -> Anomaly:
+    """Return what was made of an image's colours, with its opacity again."""
+    pixels = image.pixels.copy()
+    pixels[:, :, :-1] = anomaly.sample.pixels.reshape(*image.shape, -1)
+    before = replace(anomaly.before, pixels=image.pixels, opacity=True)
+    return replace(anomaly, sample=replace(before, pixels=pixels), before=before)
 
 
 def _weight(severity: float, before: Array, new: Array, white: float) -> np.float32:

@@ -12,13 +12,19 @@ from anosynth.seeding import Rng
 from ._sample import Mask
 
 Pixels = NDArray[np.float32]
+Planes = NDArray[np.float32]
 
-_SWEEPS, _OVERSHOOT = 24, 1.8
-_MANY_PIXELS = 2**17
-"""Above this the coarser solution is smooth enough for a few plain sweeps."""
+_SWEEPS = ((2_000, 24, 1.8), (40_000, 12, 1.7))
+"""Unknown pixels up to which so many sweeps with such an overshoot are done: large levels start well."""
+_FEW_SWEEPS = (4, 1.4)
 
 _BANDS = (0.8, 1.6, 3.2, 6.4)
 """Widths of the Gaussians, in pixels, whose differences are the bands of the grain."""
+_CALM = 1.5
+_NARROW = 2.0
+"""Wider Gaussians are taken over means of 2 x 2 pixels, and over means of those."""
+_TILE, _TILES = 64, 5
+"""Of boxes of more than 5 x 5 tiles of 64 x 64 pixels, so many tell the strength of the grain."""
 
 
 def continued(pixels: Pixels, hole: Mask, rng: Rng) -> Pixels:
@@ -27,106 +33,199 @@ def continued(pixels: Pixels, hole: Mask, rng: Rng) -> Pixels:
     Raises:
         DataError: nothing is known.
     """
-    known = ~hole
+    if not hole.any():
+        return pixels.copy()
+    spreads = grain_spreads(pixels, ~hole)
+    # Beyond the reach of the mean, what is known does not matter for what is filled in.
+    top, left, bottom, right = _around(hole, 8)
+    part, gone = pixels[top:bottom, left:right], hole[top:bottom, left:right]
+    planes = np.ascontiguousarray(part.transpose(2, 0, 1))
     # One rim pixel decides over a whole sector of the filling: its noise would show as a streak.
-    calm = np.where(hole[:, :, None], pixels, _known_mean(pixels, known, 1.5))
-    filled = membrane(calm, hole) + grain(pixels, known, rng)
-    return np.where(hole[:, :, None], filled, pixels)
+    filled = membranes(np.where(gone, planes, _known_mean(planes, ~gone, _CALM)), gone)
+    if np.any(spreads):
+        filled += grain((bottom - top, right - left), spreads, rng)
+    out = pixels.copy()
+    for channel, plane in enumerate(filled):
+        np.copyto(out[top:bottom, left:right, channel], plane, where=gone)
+    return out
 
 
-def grain(pixels: Pixels, known: Mask, rng: Rng) -> Pixels:
-    """Return noise (h, w, C) float32 with the strength, band by band and channel by channel, of the `known` pixels.
+def grain_spreads(pixels: Pixels, known: Mask) -> NDArray[np.float64]:
+    """Return the strength (bands, C) of the grain of the `known` pixels (h, w) bool of `pixels` (h, w, C) float32.
 
     A band's variance is what the deviation from a Gaussian mean gains over the one from the next narrower mean; the
-    deviations are 1.48 times the median of their amounts (the standard deviation of a normal law), which a few edges
-    among the known pixels do not change. The noise is gradient noise of a matching wavelength, one pattern for all
-    channels.
+    deviations are 1.91 times the amount that 40 % of them stay below (the standard deviation of a normal law), which a
+    few edges among the known pixels do not change. Of large boxes, evenly spread tiles are looked at.
     """
-    h, w = pixels.shape[:2]
-    total = np.zeros(pixels.shape, np.float32)
+    planes, share = _tiled(pixels.transpose(2, 0, 1), known)
+    fine, sure, step = planes, share > 0, 1
+    spreads = np.zeros((len(_BANDS), pixels.shape[2]))
     narrower = np.zeros(pixels.shape[2])
     for number, width in enumerate(_BANDS):
-        if 4 * width > min(h, w):
+        if 4 * width > min(known.shape):
             break
-        away = np.abs(pixels - _known_mean(pixels, known, width))[known]
-        variance = (1.4826 * np.median(away, axis=0).astype(np.float64)) ** 2
-        spread = np.sqrt(np.maximum(variance - narrower, 0))
+        while width / step > _NARROW:
+            (planes, share), step = _means(planes, share), 2 * step
+        some = (..., slice(step // 2, None, step), slice(step // 2, None, step))
+        inside = sure[some][:, 0]
+        if not inside.any():
+            break
+        mean = _weighted_mean(planes, share, width / step)[..., : inside.shape[-2], : inside.shape[-1]]
+        away = np.abs(fine[some] - mean)
+        below = int(0.4 * np.count_nonzero(inside))
+        levels = [float(np.partition(away[:, channel][inside], below)[below]) for channel in range(pixels.shape[2])]
+        variance = (1.9069 * np.array(levels)) ** 2
+        spreads[number] = np.sqrt(np.maximum(variance - narrower, 0))
         narrower = np.maximum(variance, narrower)
+    return spreads
+
+
+def grain(shape: tuple[int, int], spreads: NDArray[np.float64], rng: Rng) -> Planes:
+    """Return noise (C, h, w) float32 of this strength, (bands, C), band by band and channel by channel.
+
+    It is gradient noise of each band's wavelength, one pattern for all channels.
+    """
+    h, w = shape
+    total = np.zeros((spreads.shape[1], h, w), np.float32)
+    for number, (width, spread) in enumerate(zip(_BANDS, spreads, strict=True)):
+        if not spread.any():
+            continue
         # A wavelength of whole pixels would put the zeros of the noise onto the pixels.
         cells = (max(1.0, h / (2.37 * width)), max(1.0, w / (2.37 * width)))
         noise = lattice((h, w), cells, rng.child("band", number))
-        total += noise[:, :, None] * (spread / max(float(noise.std()), 1e-6)).astype(np.float32)
+        strength = (spread / max(float(noise.std()), 1e-6)).astype(np.float32)
+        for plane, factor in zip(total, strength, strict=True):
+            plane += factor * noise
     return total
 
 
 def membrane(pixels: Pixels, hole: Mask) -> Pixels:
     """Return `pixels` (h, w, C) float32 with the `hole` (h, w) bool filled by the harmonic function of its rim.
 
+    Raises:
+        DataError: nothing is known.
+    """
+    return membranes(pixels.transpose(2, 0, 1), hole).transpose(1, 2, 0).copy()
+
+
+def membranes(planes: Planes, hole: Mask, sweeps: int = 0) -> Planes:
+    """Return `planes` (..., h, w) float32 with the `hole`, bool of that shape or one that fits it, filled harmonically.
+
     Coarse to fine: a block of 2 x 2 is known by the mean of its known pixels, until nothing is unknown; on the way back
     the coarser filling is the start of over-relaxed sweeps in checkerboard order. What is left of the error is smooth:
-    up to 1 % of the rim's range for smooth rims and 5 % for white noise (sparse direct solvers end in BLAS, whose last
-    bits depend on the processor). Across the box's border, an unknown pixel has no slope.
+    up to 1 % of the rim's range for smooth rims, and for white noise 5 % in holes of up to 2000 pixels and 20 % in
+    larger ones (sparse direct solvers end in BLAS, whose last bits depend on the processor). Across the border,
+    an unknown pixel has no slope. A number of `sweeps` makes a quicker and coarser filling.
 
     Raises:
         DataError: nothing is known.
     """
     if not hole.any():
-        return pixels.copy()
-    if hole.all():
+        return planes
+    if hole.all(axis=(-2, -1)).any():
         raise DataError("nothing around the hole is known")
-    start = _upsampled(membrane(*_halved(pixels, hole)), hole.shape)
-    return _relaxed(np.where(hole[:, :, None], start, pixels), hole)
+    share = (~hole).astype(np.float32)
+    coarse, known = _means(planes, share)
+    start = _upsampled(membranes(coarse, known == 0, sweeps), (hole.shape[-2], hole.shape[-1]))
+    return _relaxed(np.where(hole, start, planes), hole, sweeps)
 
 
-def _known_mean(pixels: Pixels, known: Mask, width: float) -> Pixels:
+def _around(hole: Mask, margin: int) -> tuple[int, int, int, int]:
+    """Return the least box around the hole with a margin, within its array."""
+    ends = []
+    for axis in (0, 1):
+        some = np.flatnonzero(hole.any(axis=1 - axis))
+        ends.append((max(0, int(some[0]) - margin), min(hole.shape[axis], int(some[-1]) + 1 + margin)))
+    return ends[0][0], ends[1][0], ends[0][1], ends[1][1]
+
+
+def _tiled(planes: Planes, known: Mask) -> tuple[Planes, Planes]:
+    """Return (tiles, C, h, w) and, as 0 and 1, which of its pixels are known, (tiles, 1, h, w)."""
+    share = known.astype(np.float32)[None]
+    h, w = known.shape
+    if h * w <= (_TILES * _TILE) ** 2:
+        return np.ascontiguousarray(planes[None]), share[None]
+    starts = []
+    for size in (h, w):
+        number = min(_TILES, max(1, size // _TILE))
+        starts.append([(size - min(size, _TILE)) * place // max(1, number - 1) for place in range(number)])
+    places = [(slice(y, y + _TILE), slice(x, x + _TILE)) for y in starts[0] for x in starts[1]]
+    tiles, shares = (np.stack([values[:, down, across] for down, across in places]) for values in (planes, share))
+    return tiles, shares
+
+
+def _known_mean(planes: Planes, known: Mask, width: float) -> Planes:
     """Return the Gaussian mean of the known pixels around each one; far from all of them, 0."""
+    return _weighted_mean(planes, known.astype(np.float32)[None], width)
+
+
+def _weighted_mean(planes: Planes, weight: Planes, width: float) -> Planes:
     from scipy.ndimage import gaussian_filter
 
-    weight = known.astype(np.float32)
-    blurred = np.asarray(gaussian_filter(pixels * weight[:, :, None], (width, width, 0), truncate=3.0))
-    share = np.asarray(gaussian_filter(weight, width, truncate=3.0))
-    return (blurred / np.maximum(share, np.float32(1e-6))[:, :, None]).astype(np.float32, copy=False)
+    axes = (*(0 for _ in planes.shape[2:]), width, width)
+    blurred = np.asarray(gaussian_filter(planes * weight, axes, truncate=2.5))
+    blurred /= np.maximum(np.asarray(gaussian_filter(weight, axes, truncate=2.5)), np.float32(1e-6))
+    return blurred
 
 
-def _halved(pixels: Pixels, hole: Mask) -> tuple[Pixels, Mask]:
-    h, w, channels = pixels.shape
-    even = ((0, h % 2), (0, w % 2))
-    known = np.pad((~hole).astype(np.float32), even)
-    weighted = np.pad(pixels, (*even, (0, 0))) * known[:, :, None]
-    blocks = ((h + 1) // 2, 2, (w + 1) // 2, 2)
-    count = known.reshape(blocks).sum(axis=(1, 3))
-    total = weighted.reshape(*blocks, channels).sum(axis=(1, 3))
-    mean: Pixels = total / np.maximum(count, np.float32(1))[:, :, None]
-    return mean, count == 0
+def _means(planes: Planes, weight: Planes) -> tuple[Planes, Planes]:
+    """Return the weighted means of blocks of 2 x 2, and the sums of the weights over 1 where they are more."""
+    total = _sums(weight)
+    mean = _sums(planes * weight)
+    mean /= np.maximum(total, np.float32(1e-6))
+    return mean, np.minimum(total, np.float32(1))
 
 
-def _upsampled(coarse: Pixels, shape: tuple[int, int]) -> Pixels:
+def _sums(planes: Planes) -> Planes:
+    h, w = planes.shape[-2:]
+    if h % 2 or w % 2:
+        planes = np.pad(planes, [*((0, 0) for _ in planes.shape[2:]), (0, h % 2), (0, w % 2)])
+    rows = planes[..., ::2, :] + planes[..., 1::2, :]
+    sums: Planes = rows[..., ::2]
+    return sums + rows[..., 1::2]
+
+
+def _upsampled(coarse: Planes, shape: tuple[int, int]) -> Planes:
     """Return the coarse pixels interpolated linearly at the centres of a grid twice as fine, cut to `shape`."""
-    for axis in (0, 1):
-        size = shape[axis]
-        place = np.clip((np.arange(size) - 0.5) / 2, 0, coarse.shape[axis] - 1)
-        low = np.minimum(place.astype(np.intp), max(coarse.shape[axis] - 2, 0))
-        high = np.minimum(low + 1, coarse.shape[axis] - 1)
-        weight = (place - low).astype(np.float32).reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
-        coarse = coarse.take(low, axis) * (np.float32(1) - weight) + coarse.take(high, axis) * weight
+    for axis, size in zip((-2, -1), shape, strict=True):
+        have = coarse.shape[axis]
+        place = np.clip((np.arange(size) - 0.5) / 2, 0, have - 1)
+        low = np.minimum(place.astype(np.intp), max(have - 2, 0))
+        weight = (place - low).astype(np.float32)
+        start, end = coarse.take(low, axis), coarse.take(np.minimum(low + 1, have - 1), axis)
+        end -= start
+        end *= weight[:, None] if axis == -2 else weight
+        start += end
+        coarse = start
     return coarse
 
 
-def _relaxed(pixels: Pixels, hole: Mask) -> Pixels:
-    padded = np.pad(pixels, ((1, 1), (1, 1), (0, 0)), mode="edge")
-    inner = padded[1:-1, 1:-1]
-    parity = (np.arange(hole.shape[0])[:, None] + np.arange(hole.shape[1])[None, :]) % 2
-    colours = [(hole & (parity == colour))[:, :, None] for colour in (0, 1)]
-    few = hole.size > _MANY_PIXELS
-    overshoot = np.float32(1 if few else _OVERSHOOT)
-    for _ in range(4 if few else _SWEEPS):
-        for colour in colours:
-            mean = (padded[:-2, 1:-1] + padded[2:, 1:-1] + padded[1:-1, :-2] + padded[1:-1, 2:]) * np.float32(0.25)
-            mean -= inner
-            mean *= overshoot
-            mean += inner
-            np.copyto(inner, mean, where=colour)
-            padded[0], padded[-1] = padded[1], padded[-2]
-            padded[:, 0], padded[:, -1] = padded[:, 1], padded[:, -2]
-    result: Pixels = inner.copy()
-    return result
+def _relaxed(planes: Planes, hole: Mask, sweeps: int) -> Planes:
+    """Return `planes` (..., h, w), contiguous and written to, after sweeps over its unknown pixels alone."""
+    h, w = planes.shape[-2:]
+    flat = planes.reshape(-1)
+    unknown = np.flatnonzero(np.broadcast_to(hole, planes.shape))
+    row = unknown // w
+    column = unknown - row * w
+    row %= h
+    colours = []
+    for colour in (0, 1):
+        some = (row + column) % 2 == colour
+        at, y, x = unknown[some], row[some], column[some]
+        colours.append((at, at - w * (y > 0), at + w * (y < h - 1), at - (x > 0), at + (x < w - 1)))
+    number = np.count_nonzero(hole) // max(1, hole.size // (h * w))
+    many, overshoot = next(((n, by) for most, n, by in _SWEEPS if number <= most), _FEW_SWEEPS)
+    if sweeps:
+        many, overshoot = min(many, sweeps), _FEW_SWEEPS[1]
+    for _ in range(many):
+        for at, *beside in colours:
+            mean = flat.take(beside[0])
+            for places in beside[1:]:
+                mean += flat.take(places)
+            mean *= np.float32(0.25)
+            old = flat.take(at)
+            mean -= old
+            mean *= np.float32(overshoot)
+            old += mean
+            flat[at] = old
+    return planes

@@ -189,7 +189,7 @@ def kept(alpha: Alpha, free: Mask, box: Box) -> Alpha:
         DataError: fewer pixels are left than make an anomaly.
     """
     inside = np.where(free[box[0] : box[2], box[1] : box[3]], alpha, np.float32(0))
-    left = int((inside > 0).sum())
+    left = np.count_nonzero(inside > 0)
     if left < LEAST_PIXELS:
         raise DataError(f"{left} free pixels inside the region: expected at least {LEAST_PIXELS}")
     return inside
@@ -197,9 +197,13 @@ def kept(alpha: Alpha, free: Mask, box: Box) -> Alpha:
 
 def seen_share(new: Alpha, old: Alpha, alpha: Alpha) -> float:
     """Return the share of the pixels with alpha > 0 that visibly change when `new` (h, w, C) is laid over `old`."""
+    largest = np.zeros(alpha.shape, np.float32)
+    for channel in range(new.shape[2]):
+        np.maximum(largest, np.abs(new[:, :, channel] - old[:, :, channel]), out=largest)
+    largest *= alpha
     inside = alpha > 0
-    change = np.abs(new - old).max(axis=2) * alpha
-    return float((change[inside] >= np.float32(FLOOR)).sum() / max(1, int(inside.sum())))
+    seen = int(np.count_nonzero((largest >= np.float32(FLOOR)) & inside))
+    return seen / max(1, int(np.count_nonzero(inside)))
 
 
 def made_visible(new: Alpha, old: Alpha, alpha: Alpha, rng: Rng, *, share: float = 0.25) -> tuple[Alpha, float]:

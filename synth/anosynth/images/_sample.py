@@ -23,11 +23,14 @@ class Image:
     """Pixels with their foreground.
 
     Attributes:
-        pixels: (H, W) or (H, W, C) uint8, uint16 or float32 (0 to 1), any H, W >= 8 and C >= 1, channels in file order.
+        pixels: (H, W) or (H, W, C) uint8, uint16 or float32 (0 to 1), any H, W >= 8 and C >= 1, channels in file order,
+            opacity last.
         foreground: (H, W) bool where defects may lie, or None for everywhere.
         prior: (H, W) float32 >= 0, how likely defects are centred on a pixel, up to a factor; or None for equally.
         mm_per_px: what a pixel measures in millimetres, or None if that is not known.
         document: what the format's writer needs beside the pixels; opaque.
+        opacity: whether the last channel is opacity (RGBA, grey with alpha): it never changes, and what is wholly
+            transparent is no place for defects.
     """
 
     pixels: Array
@@ -35,6 +38,7 @@ class Image:
     prior: NDArray[np.float32] | None = None
     mm_per_px: float | None = None
     document: Any = None
+    opacity: bool = False
 
     def __post_init__(self) -> None:
         p = self.pixels
@@ -44,6 +48,8 @@ class Image:
             )
         if min(p.shape[:2]) < 8:
             raise DataError(f"pixels: {p.shape[0]} x {p.shape[1]}: expected at least 8 x 8")
+        if self.opacity and (p.ndim == 2 or p.shape[2] < 2):
+            raise DataError(f"pixels: {p.shape}: expected at least 2 channels, of which the last is opacity")
         if self.foreground is not None and self.foreground.shape != p.shape[:2]:
             raise DataError(f"foreground: {self.foreground.shape}: does not fit {p.shape[0]} x {p.shape[1]} pixels")
         if self.prior is not None and self.prior.shape != p.shape[:2]:
@@ -57,6 +63,18 @@ class Image:
     @property
     def channels(self) -> int:
         return 1 if self.pixels.ndim == 2 else int(self.pixels.shape[2])
+
+    @property
+    def colours(self) -> Array:
+        """The pixels without opacity, (H, W) if one channel is left; a view."""
+        if not self.opacity:
+            return self.pixels
+        return self.pixels[:, :, 0] if self.channels == 2 else self.pixels[:, :, :-1]
+
+    @property
+    def solid(self) -> Mask | None:
+        """(H, W) bool: what is not wholly transparent; None if there is no opacity."""
+        return self.pixels[:, :, -1] > 0 if self.opacity else None
 
     @property
     def white(self) -> float:

@@ -18,6 +18,9 @@ from ._sample import Image, Mask
 EDGE = 0.1
 """Width of the band along the border of the foreground, as a share of the photo's shorter side."""
 
+_BLOCKS = 16
+"""Blocks across the band along the border of a foreground."""
+
 _FEW = 16
 """Pixels that are too few to choose a region from."""
 
@@ -91,9 +94,10 @@ def reachable(image: Image, free: Mask) -> Mask:
     if image.prior is None:
         return free
     allowed = image.prior > 0
-    if int(allowed.sum()) < _FEW:
+    number = np.count_nonzero(allowed)
+    if number < _FEW:
         raise Impossible(
-            f"{int(allowed.sum())} pixels may be changed: too few for a defect without a centre of its own\n"
+            f"{number} pixels may be changed: too few for a defect without a centre of its own\n"
             "hint: leave out `centre`, or widen the prior"
         )
     chosen: Mask = free & allowed
@@ -137,12 +141,27 @@ def drawn(prior: NDArray[np.float32], mark: float) -> tuple[int, int]:
 
 
 def _near_border(image: Image) -> Mask:
-    """Return the pixels within the band along the border of the foreground, or of the image without one."""
+    """Return the pixels within the band along the border of the foreground, or of the image without one.
+
+    In large images the band of a foreground is made of blocks, of up to a sixteenth of its width.
+    """
     from scipy.ndimage import distance_transform_edt
 
-    reach = max(2.0, EDGE * image.side)
-    inside = np.ones(image.shape, np.bool_) if image.foreground is None else image.foreground
-    near: Mask = np.asarray(distance_transform_edt(np.pad(inside, 1)))[1:-1, 1:-1] <= reach
+    reach, (height, width) = max(2.0, EDGE * image.side), image.shape
+    near: Mask = np.zeros((height, width), np.bool_)
+    if image.foreground is None:
+        off = min(math.floor(reach), image.side)
+        near[:off] = near[height - off :] = True
+        near[:, :off] = near[:, width - off :] = True
+        return near
+    step = max(1, int(reach) // _BLOCKS)
+    tall, wide = -(-height // step), -(-width // step)
+    inside = np.zeros((tall * step, wide * step), np.bool_)
+    inside[:height, :width] = image.foreground
+    rows = np.logical_and.reduce([inside[k::step] for k in range(step)])
+    blocks = np.logical_and.reduce([rows[:, k::step] for k in range(step)])
+    few = np.asarray(distance_transform_edt(np.pad(blocks, 1)))[1:-1, 1:-1] * step <= reach
+    near[:] = few.repeat(step, axis=0)[:height].repeat(step, axis=1)[:, :width]
     return near
 
 

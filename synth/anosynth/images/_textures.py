@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import lru_cache
@@ -211,11 +212,14 @@ def _decoded(path: Path) -> NDArray[np.uint8]:
     from PIL import Image
 
     try:
-        with Image.open(path) as picture:
-            if picture.mode.startswith("I"):
-                deep = np.clip(np.asarray(picture, dtype=np.int64), 0, 65535)
-                return np.repeat((deep // 257).astype(np.uint8)[:, :, None], 3, axis=2)
-            return np.asarray(picture.convert("RGB"))
+        with warnings.catch_warnings():
+            # Pillow warns of what it takes for bombs, from half the size on at which it refuses them.
+            warnings.simplefilter("ignore")
+            with Image.open(path) as picture:
+                if picture.mode.startswith("I"):
+                    deep = np.clip(np.asarray(picture, dtype=np.int64), 0, 65535)
+                    return np.repeat((deep // 257).astype(np.uint8)[:, :, None], 3, axis=2)
+                return np.asarray(picture.convert("RGB"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: cannot be read as a picture: {error}") from None
 

@@ -17,26 +17,38 @@ Field = NDArray[np.float32]
 _LEAST_SIDE = 9
 
 
-def resample(pixels: Pixels, down: Field, right: Field) -> Pixels:
+def resample(pixels: Pixels, down: Field, right: Field, step: int = 1) -> Pixels:
     """Return (h, w, C) float32: every pixel takes the value that lies at its place plus (down, right), bilinearly.
 
     Args:
         pixels: (h, w, C) float32.
         down, right: (h, w) float32 displacements in pixels; places outside the box take its border's values.
+        step: above 1, only every so manieth row and column is made, and `down` and `right` are those of them.
 
     A pixel without displacement keeps its bits.
     """
-    h, w = pixels.shape[:2]
-    row, column = np.arange(h, dtype=np.float32)[:, None], np.arange(w, dtype=np.float32)[None, :]
-    y = np.clip(row + down, np.float32(0), np.float32(h - 1))
-    x = np.clip(column + right, np.float32(0), np.float32(w - 1))
+    h, w, channels = pixels.shape
+    row, column = np.arange(0, h, step, dtype=np.float32)[:, None], np.arange(0, w, step, dtype=np.float32)
+    y = np.minimum(np.maximum(row + down, np.float32(0)), np.float32(h - 1))
+    x = np.minimum(np.maximum(column + right, np.float32(0)), np.float32(w - 1))
     top, left = y.astype(np.intp), x.astype(np.intp)
-    below, beside = np.minimum(top + 1, h - 1), np.minimum(left + 1, w - 1)
-    dy, dx = (y - top).astype(np.float32)[:, :, None], (x - left).astype(np.float32)[:, :, None]
-    upper, lower = pixels[top, left], pixels[below, left]
-    upper = upper + dx * (pixels[top, beside] - upper)
-    lower = lower + dx * (pixels[below, beside] - lower)
-    result: Pixels = upper + dy * (lower - upper)
+    dy, dx = (y - top).astype(np.float32), (x - left).astype(np.float32)
+    first = top * w + left
+    aside, under = (left < w - 1).astype(np.intp), np.where(top < h - 1, w, 0)
+    below = first + under
+    corners = (first, first + aside, below, below + aside)
+    result = np.zeros((*y.shape, channels), np.float32)
+    for channel in range(channels):
+        flat = np.ascontiguousarray(pixels[:, :, channel]).reshape(-1)
+        upper, upper_end, lower, lower_end = (flat.take(at) for at in corners)
+        for start, end in ((upper, upper_end), (lower, lower_end)):
+            end -= start
+            end *= dx
+            start += end
+        lower -= upper
+        lower *= dy
+        upper += lower
+        result[:, :, channel] = upper
     return result
 
 

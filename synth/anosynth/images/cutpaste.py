@@ -157,8 +157,8 @@ def jittered(piece: Pixels, jitter: float, rng: Rng) -> Pixels:
         for channel, row in enumerate((matrix * slope).astype(np.float32)):
             part = row[0] * piece[:, :, 0] + row[1] * piece[:, :, 1] + row[2] * piece[:, :, 2]
             new[:, :, channel] = part + np.float32(offset[0])
-    np.clip(new, np.float32(0), np.float32(1), out=new)
-    return new
+    np.maximum(new, np.float32(0), out=new)
+    return np.minimum(new, np.float32(1), out=new)
 
 
 def recolouring(saturation: float, angle: float) -> NDArray[np.float64]:

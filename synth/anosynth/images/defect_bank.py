@@ -14,11 +14,11 @@ from anosynth.seeding import Rng
 from ._augment import bilinear
 from ._bank import MARGIN, Cut, bank, fitted
 from ._base import LEAST_PIXELS, Box, Edit, ImageGenerator
-from ._foreground import shrunk
 from ._place import centre_of, feather, moved_inside
 from ._poisson import clone, fast_side
 from ._sample import Image, Mask
 from ._seats import heading
+from ._shrink import shrunk
 
 _TRIES = 64
 _CONTEXT = 4

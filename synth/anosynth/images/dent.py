@@ -58,13 +58,17 @@ class Dent(ImageGenerator):
         old, alpha = image.crop(box), (radius < 1).astype(np.float32)
         stats = {"light": math.degrees(light), "radius": [long_axis, short_axis]}
 
-        def pressed(amount: float) -> Edit:
+        def pressed(amount: float, step: int = 1) -> Edit:
+            some = (slice(None, None, step), slice(None, None, step))
             reach = np.float32(amount * self.shift * short_axis / steepest)
-            moved = resample(old, down * reach, right * reach)
-            albedo = np.float32(_DARK) + np.float32(1 - _DARK) * moved
-            return Edit(box, moved + np.float32(amount * self.strength) * shade[:, :, None] * albedo, alpha, stats)
+            pixels = resample(old, down[some] * reach, right[some] * reach, step)
+            light = np.float32(amount * self.strength) * shade[some]
+            for channel in range(image.channels):
+                moved = pixels[:, :, channel]
+                pixels[:, :, channel] = moved + light * (np.float32(_DARK) + np.float32(1 - _DARK) * moved)
+            return Edit(box, pixels, alpha[some], stats)
 
-        return graded(self.severity, pressed, image)
+        return graded(self.severity, pressed, image, pressed)
 
 
 def _slope(

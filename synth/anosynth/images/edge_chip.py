@@ -79,22 +79,27 @@ class EdgeChip(ImageGenerator):
         new = continued(old, ~background, rng.child("grain"))
         wear = np.float32(0.7) + np.float32(0.6) * _rough(alpha.shape, rng.child("rim"), 2 * rim)
         bright = float(old[inside].astype(np.float64).mean()) > _DARK
-        room = -old if bright else 1 - old
         depth = np.asarray(distance_transform_edt(np.pad(alpha > 0, 1)))[1:-1, 1:-1].astype(np.float32)
         deepest = float(depth.max())
 
-        def broken(amount: float) -> Edit:
+        def broken(amount: float, step: int = 1) -> Edit:
+            some = (slice(None, None, step), slice(None, None, step))
             # Pared down from all sides, the piece stays where it was: around a pixel of the edge.
-            bite = alpha * np.clip(depth - np.float32((1 - amount) * deepest), 0, 1)
-            away = np.asarray(distance_transform_edt(bite <= 0)).astype(np.float32)
-            shade = np.clip(1 - (away - 1) / np.float32(rim), 0, 1) * (bite < 1) * inside * wear
-            shaded = old + np.float32(self.strength) * shade[:, :, None] * room
+            bite = alpha[some] * np.minimum(np.maximum(depth[some] - np.float32((1 - amount) * deepest), 0), 1)
+            away = step * np.asarray(distance_transform_edt(bite <= 0)).astype(np.float32)
+            shade = np.minimum(np.maximum(1 - (away - 1) / np.float32(rim), 0), 1) * (bite < 1) * inside[some]
+            shade *= wear[some]
             whole = (bite > 0) | (shade > 0)
-            # Where the bite's edge is soft, the background mixes with the shaded rim, not with the old pixels.
-            pixels = np.where(whole[:, :, None], shaded + bite[:, :, None] * (new - shaded), old)
+            shade *= np.float32(self.strength)
+            pixels = old[some].copy()
+            for channel in range(image.channels):
+                # Where the bite's edge is soft, the background mixes with the shaded rim, not with the old pixels.
+                shaded = pixels[:, :, channel]
+                shaded += shade * (-shaded if bright else 1 - shaded)
+                shaded += bite * (new[some][:, :, channel] - shaded)
             return Edit(box, pixels, whole.astype(np.float32), {"centre": list(centre), "rim": rim})
 
-        return graded(self.severity, broken, image)
+        return graded(self.severity, broken, image, broken)
 
     def _seat(self, image: Image, edge: Mask, rng: Rng) -> tuple[int, int]:
         """Return a pixel of the edge; the nearest one to a given centre, which may lie off the edge."""

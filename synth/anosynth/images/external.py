@@ -44,10 +44,11 @@ def _named(value: Any) -> Any:
 class External(ImageGenerator):
     """Region handed to a function of your own, such as a diffusion model's
 
-    function(image, mask, rng) -> image gets a copy of all pixels, (H, W) or (H, W, C) in the dtype of the file, the
-    region (H, W) bool, and a `numpy.random.Generator` that depends on seed, image and variant alone; it returns all
-    pixels in the same shape and dtype. What it changed outside of the region is dropped; inside, its pixels are laid
-    over the image, with an edge that fades over `softness`. The mask is what visibly changed, as ever.
+    function(image, mask, rng) -> image gets a copy of all pixels, (H, W) or (H, W, C) in the dtype of the file and
+    without opacity, the region (H, W) bool, and a `numpy.random.Generator` that depends on seed, image and variant
+    alone; it returns all pixels in the same shape and dtype. What it changed outside of the region is dropped; inside,
+    its pixels are laid over the image, with an edge that fades over `softness`. The mask is what visibly changed, as
+    ever.
 
     The function is imported by its name, so it has to be importable where samples are made and made again; modules in
     the current folder are with PYTHONPATH=. set. In Python, `function` may be the function itself, at the top of its

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,7 +12,7 @@ from anosynth.params import Area, param
 from anosynth.seeding import Rng
 
 from ._base import FLOOR, Box, Edit, ImageGenerator
-from ._fill import continued, membrane
+from ._fill import continued, membranes
 from ._place import BLOB_SHARE, blob, box_around, centre_of, moved_inside, rectangle_size
 from ._sample import Image, Mask
 from ._seats import oriented
@@ -21,8 +23,11 @@ Alpha = NDArray[np.float32]
 _TRIES = 24
 _WHOLE = 1.0
 """From this ratio of the mean change to the unevenness of the rim on, a place is good."""
-_COARSE = 40
-"""Sides in pixels at which places are compared."""
+_COARSE = 12
+"""Blocks along the shorter side of the part by which places are compared."""
+_SWEEPS = 5
+_LOOKS = 2
+"""Two or three of a block's pixels along an axis are looked at."""
 
 
 class MissingPart(ImageGenerator):
@@ -47,22 +52,25 @@ class MissingPart(ImageGenerator):
         outline = blob((h, w), rng.child("outline"), softness=self.softness, orientation=self.orientation)
         outline = _inner(outline, image.shape)
         places = rng.child("place")
-        best, most = None, -1.0
-        for _ in range(_TRIES):
-            box, alpha = _framed(outline, centre_of(image, free, places), image.shape)
-            clear, score = _preview(image, box, alpha)
-            if score > most:
-                best, most = (box, alpha), score
-            if clear >= CLEAR and score >= _WHOLE:
-                break
-        if best is None:
-            raise DataError("the part would be the whole image")
-        box, alpha = best
+        centres = [centre_of(image, free, places) for _ in range(_TRIES)]
+        box, alpha = _framed(outline, self._chosen(image, outline, centres), image.shape)
         filled = continued(image.crop(box), alpha > 0, rng.child("grain"))
         edit = Edit(box, filled, alpha * np.float32(self.strength), {"size": [h, w]})
         if shares(edit, image)[0] < LEAST:
             raise DataError(f"{_TRIES} places tried: the image is too even there for a missing part to show")
         return edit
+
+    def _chosen(self, image: Image, outline: Alpha, centres: list[tuple[int, int]]) -> tuple[int, int]:
+        """Return the first centre of a good place, else that of the best one.
+
+        Raises:
+            DataError: the part would be the whole image.
+        """
+        if self.centre:
+            return centres[0]
+        clear, score = _preview(image, outline, centres)
+        good = np.flatnonzero((clear >= CLEAR) & (score >= _WHOLE))
+        return centres[int(good[0] if len(good) else score.argmax())]
 
 
 def _inner(outline: Alpha, shape: tuple[int, int]) -> Alpha:
@@ -85,19 +93,64 @@ def _framed(outline: Alpha, centre: tuple[int, int], shape: tuple[int, int]) -> 
     return box, alpha
 
 
-def _preview(image: Image, box: Box, alpha: Alpha) -> tuple[float, float]:
-    """Return the share on which a filling differs visibly from the image, and how good a place it is.
+def _preview(
+    image: Image, outline: Alpha, centres: list[tuple[int, int]]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the share on which a filling differs visibly from the image, and how good a place it is, per centre.
 
     Good is a large difference over an even rim: a part, and not half of one with the rest smeared over its place.
-    Both are measured on block means.
+    Both are measured on blocks, each the mean of a few of its pixels, at all places at once.
     """
-    step = max(1, min(alpha.shape) // _COARSE)
-    h, w = alpha.shape[0] // step, alpha.shape[1] // step
-    blocks = image.crop((box[0], box[1], box[0] + h * step, box[1] + w * step)).reshape(h, step, w, step, -1)
-    old = blocks.mean(axis=(1, 3))
-    hole = alpha[: h * step, : w * step].reshape(h, step, w, step).max(axis=(1, 3)) > 0
-    if not hole.any() or hole.all():
-        return 0.0, -1.0
-    change = np.abs(membrane(old, hole) - old).max(axis=2)[hole]
-    rim = float(old[~hole].std(axis=0).max())
-    return float((change >= FLOOR).mean()), float(change.mean()) / (rim + FLOOR)
+    h, w = outline.shape
+    step = max(1, min(h, w) // _COARSE)
+    rim = max(2, math.ceil(max(4, 0.2 * min(h, w)) / step))
+    tall, wide = -(-h // step), -(-w // step)
+    gone = np.zeros((tall + 2 * rim, wide + 2 * rim), np.bool_)
+    padded = np.pad(outline > 0, ((0, tall * step - h), (0, wide * step - w)))
+    gone[rim : rim + tall, rim : rim + wide] = padded.reshape(tall, step, wide, step).any(axis=(1, 3))
+    old, outside = _blocks(image, [moved_inside(at, (h, w), image.shape) for at in centres], gone.shape, rim, step)
+    unknown = gone | outside
+    usable = ~unknown.all(axis=(1, 2, 3))
+    if not usable.any():
+        raise DataError("the part would be the whole image")
+    # What lies outside of the image is unknown too: there nothing has a slope.
+    unknown[~usable] = gone
+    change = np.abs(membranes(old, unknown, _SWEEPS) - old).max(axis=1)[:, gone]
+    rest = (~unknown).astype(np.float32)
+    number = np.maximum(_summed(rest), np.float32(1))
+    mean = _summed(old * rest)
+    mean /= number
+    off = old - mean[:, :, None, None]
+    spread = np.sqrt(_summed(off * off * rest) / number).max(axis=1)
+    clear = np.count_nonzero(change >= np.float32(FLOOR), axis=1).astype(np.float32) / np.float32(change.shape[1])
+    size = change.cumsum(axis=1)[:, -1] / np.float32(change.shape[1])
+    return clear * usable, np.where(usable, size / (spread + np.float32(FLOOR)), np.float32(-1))
+
+
+def _summed(planes: Alpha) -> Alpha:
+    """Return the sums of (n, C, h, w) over the pixels, (n, C), added one after the other."""
+    return planes.reshape(*planes.shape[:2], -1).cumsum(axis=2)[:, :, -1]
+
+
+def _blocks(image: Image, boxes: list[Box], shape: tuple[int, int], rim: int, step: int) -> tuple[Alpha, Mask]:
+    """Return the means of blocks of the image, (n, C, h, w), and which lie outside of it, (n, 1, h, w).
+
+    Block (rim, rim) begins where a box does.
+    """
+    apart = max(1, step // _LOOKS)
+    number = -(-step // apart)
+    old = np.zeros((len(boxes), image.channels, *shape), np.float32)
+    outside = np.zeros((len(boxes), 1, *shape), np.bool_)
+    for place, box in enumerate(boxes):
+        ways, beyond = [], []
+        for axis in (0, 1):
+            first = box[axis] + (np.arange(shape[axis]) - rim) * step
+            way = first[:, None] + np.arange(0, step, apart)
+            ways.append(np.minimum(np.maximum(way.ravel(), 0), image.shape[axis] - 1))
+            beyond.append((first + step // 2 < 0) | (first + step // 2 >= image.shape[axis]))
+        part = image.pixels[ways[0][:, None], ways[1]].astype(np.float32)
+        part = part.reshape(shape[0], number, shape[1], number, image.channels)
+        rows = sum(part[:, k] for k in range(1, number)) + part[:, 0]
+        old[place] = (sum(rows[:, :, k] for k in range(1, number)) + rows[:, :, 0]).transpose(2, 0, 1)
+        outside[place, 0] = beyond[0][:, None] | beyond[1]
+    return old / np.float32(image.white * number * number), outside

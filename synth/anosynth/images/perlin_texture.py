@@ -11,11 +11,12 @@ from anosynth.errors import Impossible, ParameterError
 from anosynth.params import param
 from anosynth.seeding import Rng
 
-from ._augment import augmented, grid_places, strip_places
+from ._augment import augmented
 from ._base import FLOOR, Box, Edit, ImageGenerator
 from ._perlin import Law, Region, perlin_region
 from ._sample import Image, Mask
 from ._seats import reachable
+from ._shuffle import grid_places, strip_places
 from ._textures import texture, texture_folder
 
 Floats = NDArray[np.float32]
@@ -76,7 +77,7 @@ class PerlinTexture(ImageGenerator):
         whole = self.source == "noise"
         region = perlin_region(image, reachable(image, free), rng.child("region"), self.law, whole=whole)
         pixels = self._source(image, region, rng.child("source"), stats)
-        pixels, names = augmented(pixels, rng.child("augment"), self.augment)
+        pixels, names = augmented(pixels, rng.child("augment"), self.augment, places=region.places)
         pixels = shown(pixels, image, region, weight)
         stats |= {"operators": ",".join(names), **region.stats}
         return Edit(region.box, pixels, region.filled(weight), stats)

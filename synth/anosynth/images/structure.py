@@ -48,7 +48,7 @@ class Structure(ImageGenerator):
     def edit(self, image: Image, rng: Rng, free: Mask) -> Edit:
         where = self._region(image, rng.child("region"), reachable(image, free))
         pixels = shuffled(image, where.box, rng.child("shuffle"), self.shuffle, self.grid)
-        pixels, names = augmented(pixels, rng.child("augment"), self.augment)
+        pixels, names = augmented(pixels, rng.child("augment"), self.augment, places=where.places)
         pixels = shown(pixels, image, where, self.blend)
         stats: dict[str, Any] = {"operators": ",".join(names), **where.stats}
         return Edit(where.box, pixels, where.filled(self.blend), stats)

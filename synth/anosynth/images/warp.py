@@ -18,7 +18,7 @@ from ._base import Edit, ImageGenerator
 from ._place import centre_of, moved_inside
 from ._sample import Image, Mask
 from ._seats import oriented
-from ._visible import first_visible, graded
+from ._visible import first_visible, graded, thinning
 from ._warp import ellipse_box, elliptic_axes, resample
 
 Field = NDArray[np.float32]
@@ -64,21 +64,24 @@ class Warp(ImageGenerator):
         places = rng.child("place")
         stats = {"kind": self.kind, "radius": [long_axis, short_axis]}
 
+        step = thinning(size[0] * size[1])
+        thin = (slice(None, None, step), slice(None, None, step))
+
         def edits() -> Iterator[Edit]:
             for _ in range(_TRIES):
                 box = moved_inside(centre_of(image, free, places), size, image.shape)
-                yield Edit(box, resample(image.crop(box), down, right), alpha, stats)
+                yield Edit(box, resample(image.crop(box), down[thin], right[thin], step), alpha[thin])
 
-        edit = first_visible(edits(), image)
-        if edit is None:
+        found = first_visible(edits(), image, step)
+        if found is None:
             raise DataError(f"{_TRIES} places tried: the image is too even there for a `{self.kind}` to show")
-        box, old = edit.box, image.crop(edit.box)
+        box, old = found.box, image.crop(found.box)
 
-        def displaced(amount: float) -> Edit:
-            part = np.float32(amount)
-            return Edit(box, resample(old, part * down, part * right), alpha, stats)
+        def displaced(amount: float, step: int = 1) -> Edit:
+            part, some = np.float32(amount), (slice(None, None, step), slice(None, None, step))
+            return Edit(box, resample(old, part * down[some], part * right[some], step), alpha[some], stats)
 
-        return graded(self.severity, displaced, image)
+        return graded(self.severity, displaced, image, displaced)
 
     def _displaced(self, along: Field, across: Field, bump: Field, turn: int) -> tuple[Field, Field]:
         if self.kind == "swirl":

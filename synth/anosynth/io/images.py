@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import logging
 import os
+import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,17 +22,40 @@ from anosynth.errors import DataError, WriteError
 from anosynth.images._sample import Image
 from anosynth.io.atomic import atomic_write
 from anosynth.io.clouds import _kind
-from anosynth.io.png import SIGNATURE, decode_png16, encode_png, first_chunks
+from anosynth.io.png import SIGNATURE, decode_png16, encode_png, first_chunks, too_many
+from anosynth.io.tiff import ORIENTATION, decode_tiff, encode_tiff, squeezed
+
+if TYPE_CHECKING:
+    from PIL.ImageFile import ImageFile
 
 Array = NDArray[Any]
 
-SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"])
+SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff", ".webp"])
 """The file name suffixes of photos, in lower case."""
 
-_EXPECTED = "expected PNG, JPEG, BMP, TIFF or WebP"
+UNREAD = frozenset(
+    [".gif", ".pbm", ".pgm", ".ppm", ".pnm", ".pam", ".jp2", ".j2k", ".jpx", ".jxl", ".jxr", ".heic", ".heif", ".avif"]
+).union(
+    [".exr", ".hdr", ".dcm", ".psd", ".tga", ".ico", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf"]
+)
+"""Those of photos in formats that are not read."""
+
+MAX_PIXELS = 250_000_000
+"""Number of pixels that a photo may have unless told otherwise: more than any camera's, less than fills a memory."""
+
+EXPECTED = "expected PNG, JPEG, BMP, TIFF or WebP"
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_ORIENTATION = 274
+# First bytes of other formats, whose names say more than that the file is none of the five.
+_OTHERS = {
+    b"GIF8": "GIF",
+    b"\0\0\0\x0cjP  ": "JPEG 2000",
+    b"\xffO\xffQ": "JPEG 2000",
+    b"v/1\x01": "OpenEXR",
+    b"8BPS": "a Photoshop document",
+    b"%PDF": "PDF",
+}
+_BOXED = {b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIF", b"avif": "AVIF"}
+_TIFFS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # What Pillow's mode becomes; a mode that is not here has no place in `Image`.
 _MODES = {
     **{mode: mode for mode in ("L", "LA", "RGB", "RGBA", "I;16", "F")},
@@ -51,16 +77,31 @@ class Origin:
     notes: tuple[str, ...] = ()
 
 
-def read_image(path: str | os.PathLike[str], *, largest: int = 178_956_970) -> Image:
+_limit: ContextVar[int] = ContextVar("anosynth-max-pixels", default=MAX_PIXELS)
+
+
+@contextmanager
+def limited(largest: int) -> Iterator[None]:
+    """Let photos that are read in the block have up to `largest` pixels: those of a run, its maps, banks and masks."""
+    token = _limit.set(largest)
+    try:
+        yield
+    finally:
+        _limit.reset(token)
+
+
+def read_image(path: str | os.PathLike[str], *, largest: int | None = None) -> Image:
     """Read a photo as it is meant to be seen; the content decides on the format, not the suffix.
 
-    Grey images have the shape (H, W), others (H, W, C) with alpha last: 8 and 16 bit and float32 are kept bit for bit,
-    1 bit becomes 0 and 255, palettes and CMYK become RGB (RGBA where a palette has transparency). The orientation of a
-    camera is applied. Colour profiles and transparent colours are dropped. `document` is an `Origin` that says so.
+    Grey images have the shape (H, W), others (H, W, C), with `opacity` where the last channel is one: 8 and 16 bit and
+    float32 are kept bit for bit, 1 bit becomes 0 and 255, palettes and CMYK become RGB (RGBA where a palette has
+    transparency). The orientation of a camera is applied. Colour profiles and transparent colours are dropped.
+    `document` is an `Origin` that says so.
 
     Args:
         path: a regular file of PNG, JPEG, BMP, TIFF or WebP.
-        largest: number of pixels that an image may have; Pillow sets a limit of its own, which is the default.
+        largest: number of pixels that an image may have, looked up before anything is unpacked; None for what
+            `limited` says, else `MAX_PIXELS`, 250 million.
 
     Raises:
         DataError: there is no such file, it cannot be read, is no image, is damaged, has several frames or too many
@@ -69,18 +110,36 @@ def read_image(path: str | os.PathLike[str], *, largest: int = 178_956_970) -> I
     name = os.fspath(path)
     data = _bytes(path)
     try:
-        pixels, origin = _decoded(data, largest)
+        pixels, origin, opacity = _decoded(data, _limit.get() if largest is None else largest)
         if pixels.dtype == np.float32:
             _check_range(pixels)
-        return Image(pixels, document=origin)
+        return Image(pixels, document=origin, opacity=opacity)
     except DataError as error:
         raise DataError(f"{name}: {error}") from None
+
+
+def read_stored(path: str | os.PathLike[str]) -> Array:
+    """Return the values that a picture of up to 8 bit stores, bool for 1 bit, indices for palettes; of any size.
+
+    Raises:
+        DataError: there is no such file, it cannot be read, or has more pixels than photos may have.
+    """
+    data = _bytes(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with opened(data) as picture:
+                _check_size(picture.size[::-1], _limit.get())
+                return np.asarray(picture)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DataError(f"{os.fspath(path)}: cannot be read: {error}") from None
 
 
 def write_image(path: str | os.PathLike[str], image: Image) -> None:
     """Write an image without loss as PNG or TIFF, by the suffix; the file appears whole or not at all.
 
-    PNG takes 8 and 16 bit with up to four channels, TIFF everything.
+    PNG takes 8 and 16 bit with up to four channels, of which it takes the second or fourth for opacity; TIFF takes
+    everything and is told what the last channel is.
 
     Raises:
         WriteError: the suffix is another one, PNG cannot hold the pixels, or the disk refuses.
@@ -92,7 +151,7 @@ def write_image(path: str | os.PathLike[str], image: Image) -> None:
         except WriteError as error:
             raise WriteError(f"{name}: {error}") from None
     elif suffix in (".tif", ".tiff"):
-        data = _tiff(image.pixels)
+        data = encode_tiff(image.pixels, opacity=image.opacity)
     else:
         raise WriteError(f"{name}: suffix `{suffix}`: expected .png or .tiff, which keep every bit")
     _write(path, data)
@@ -122,7 +181,7 @@ def image_digest(image: Image) -> str:
 
     (H, W, 1) counts as (H, W), which is how it is read back.
     """
-    pixels = _squeezed(image.pixels)
+    pixels = squeezed(image.pixels)
     little = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<"))
     head = json.dumps([little.dtype.str, list(little.shape)]).encode("ascii") + b"\n"
     total = hashlib.sha256(head)
@@ -130,12 +189,16 @@ def image_digest(image: Image) -> str:
     return total.hexdigest()
 
 
-def _decoded(data: bytes, largest: int) -> tuple[Array, Origin]:
+Decoded = tuple[Array, Origin, bool]
+"""Pixels, what was beside them, and whether the last channel is opacity."""
+
+
+def _decoded(data: bytes, largest: int) -> Decoded:
     try:
         if data.startswith(SIGNATURE):
             return _png(data, largest)
-        if data.startswith(_TIFF):
-            found = _plain_tiff(data, largest)
+        if data.startswith(_TIFFS):
+            found = _tiff(data, largest)
             if found is not None:
                 return found
         return _by_pillow(data, largest)
@@ -147,7 +210,7 @@ def _decoded(data: bytes, largest: int) -> tuple[Array, Origin]:
         raise DataError(f"cannot be read: {text}") from None
 
 
-def _png(data: bytes, largest: int) -> tuple[Array, Origin]:
+def _png(data: bytes, largest: int) -> Decoded:
     from PIL import Image as Pillow
 
     found = first_chunks(data)
@@ -158,30 +221,29 @@ def _png(data: bytes, largest: int) -> tuple[Array, Origin]:
     exif = Pillow.Exif()
     if b"eXIf" in found:
         exif.load(b"Exif\0\0" + found[b"eXIf"])
-    pixels = _upright(decode_png16(data, largest=largest), exif.get(_ORIENTATION, 1))
+    pixels = _upright(decode_png16(data, largest=largest), exif.get(ORIENTATION, 1))
     dropped = [("colour profile", b"iCCP"), ("transparent colour", b"tRNS")]
-    return pixels, Origin("PNG", tuple(f"{text} dropped" for text, kind in dropped if kind in found))
+    origin = Origin("PNG", tuple(f"{text} dropped" for text, kind in dropped if kind in found))
+    return pixels, origin, pixels.ndim == 3 and pixels.shape[2] in (2, 4)
 
 
-def _by_pillow(data: bytes, largest: int) -> tuple[Array, Origin]:
+def _by_pillow(data: bytes, largest: int) -> Decoded:
     from PIL import Image as Pillow
-    from PIL import ImageOps, UnidentifiedImageError
+    from PIL import ImageOps
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            picture: Pillow.Image = Pillow.open(io.BytesIO(data), formats=_FORMATS)
-        except UnidentifiedImageError:
-            raise DataError(f"not an image that can be read: {_EXPECTED}") from None
-        except Pillow.DecompressionBombError:
-            raise DataError(f"has too many pixels: expected at most {largest} in all") from None
+        picture: Pillow.Image = opened(data)
         with picture:
             _check_size(picture.size[::-1], largest)
             form, mode = picture.format or "", picture.mode
             # Cameras store a preview as the second picture of an MPO, whose first is the photo.
             if form != "MPO" and getattr(picture, "n_frames", 1) > 1:
                 raise DataError(f"{getattr(picture, 'n_frames', 1)} frames or pages: expected one picture")
-            picture.load()
+            try:
+                picture.load()
+            except Pillow.DecompressionBombError:
+                raise DataError(f"{form}: more pixels than Pillow reads of {_PACKED}") from None
             notes = [text for key, text in _NOTES.items() if key in picture.info]
             picture = ImageOps.exif_transpose(picture)
             target = _MODES.get(mode)
@@ -193,71 +255,54 @@ def _by_pillow(data: bytes, largest: int) -> tuple[Array, Origin]:
             if mode == "CMYK":
                 notes.append("CMYK converted to RGB without a profile")
             pixels = np.array(picture if target == mode else picture.convert(target))
-    return pixels.astype(pixels.dtype.newbyteorder("="), copy=False), Origin(form, tuple(notes))
+    native = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+    return native, Origin(form, tuple(notes)), target in ("LA", "RGBA")
+
+
+def opened(data: bytes) -> ImageFile:
+    """Return what Pillow sees of a picture, with nothing unpacked: size, mode, tags.
+
+    `PIL.Image.open` holds pictures to a limit of its own, which is the program's and not ours to change.
+
+    Raises:
+        DataError: it is of none of the formats, or damaged.
+    """
+    from PIL import BmpImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+    from PIL import Image as Pillow
+
+    assert all((BmpImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin))
+    for form in _FORMATS:
+        factory, accepts = Pillow.OPEN.get(form, (None, None))
+        if factory is None or accepts is None or accepts(data[:16]) is not True:
+            continue
+        try:
+            return factory(io.BytesIO(data), "")
+        except Pillow.DecompressionBombError:
+            raise DataError(f"{form}: more pixels than Pillow reads of {_PACKED}") from None
+        except (SyntaxError, IndexError, TypeError, struct.error) as error:
+            text = str(error).splitlines()[0] if str(error) else "damaged"
+            raise DataError(f"{form}: cannot be read: {text}") from None
+    raise DataError(f"not an image that can be read{_other(data)}: {EXPECTED}")
+
+
+_PACKED = "this format: expected PNG or plain TIFF"
+
+
+def _other(data: bytes) -> str:
+    form = _BOXED.get(data[8:12], "HEIF") if data[4:8] == b"ftyp" else ""
+    form = form or next((name for start, name in _OTHERS.items() if data.startswith(start)), "")
+    return f" ({form})" if form else ""
 
 
 _NOTES = {"icc_profile": "colour profile dropped", "transparency": "transparent colour dropped"}
 
 
-def _plain_tiff(data: bytes, largest: int) -> tuple[Array, Origin] | None:
-    """Return the one picture of a TIFF of grey, RGB or other channels; None for what Pillow converts or unpacks."""
-    import tifffile
-
-    quiet = logging.getLogger("tifffile")
-    quiet.addFilter(_drop)  # it would say to the log what the error says anyway
-    try:
-        with tifffile.TiffFile(io.BytesIO(data)) as file:
-            if len(file.pages) != 1:
-                raise DataError(f"{len(file.pages)} frames or pages: expected one picture")
-            page: Any = file.pages[0]
-            if page.photometric not in (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB):
-                return None
-            if page.bitspersample == 1 or page.compression not in _UNPACKED:
-                return None
-            axes, shape, dtype = str(page.axes), tuple(page.shape), np.dtype(page.dtype)
-            if axes not in ("YX", "YXS", "SYX"):
-                raise DataError(f"axes {axes} {shape}: expected rows, columns and channels")
-            if dtype not in (np.uint8, np.uint16, np.float32):
-                raise DataError(f"{dtype}: expected uint8, uint16 or float32")
-            _check_size((page.imagelength, page.imagewidth), largest)
-            _check_strips(page, len(data))
-            pixels = np.asarray(page.asarray())
-            orientation = page.tags[_ORIENTATION].value if _ORIENTATION in page.tags else 1
-            notes = ("colour profile dropped",) if 34675 in page.tags else ()
-    finally:
-        quiet.removeFilter(_drop)
-    if pixels.shape != shape:
-        raise DataError(f"{pixels.shape}: expected {shape} by its tags")
-    pixels = _squeezed(np.moveaxis(pixels, 0, 2) if axes == "SYX" else pixels)
-    native = np.array(pixels, dtype=dtype.newbyteorder("="), order="C")
-    return _upright(native, int(orientation)), Origin("TIFF", notes)
-
-
-# What tifffile unpacks by itself: none, deflate under its two numbers, PackBits.
-_UNPACKED = (1, 8, 32946, 32773)
-
-
-def _check_strips(page: Any, size: int) -> None:
-    # tifffile fills strips that lie beyond the end of the file with zeros.
-    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
-        if not offset or not count or offset + count > size:
-            raise DataError("TIFF: ends in the middle")
-
-
-def _tiff(pixels: Array) -> bytes:
-    import tifffile
-
-    # Deflate leaves most floats and noise as they are, at a price in time; plain TIFF is what every reader knows.
-    pixels = _squeezed(pixels)
-    rgb = pixels.ndim == 3 and pixels.shape[2] in (3, 4) and pixels.dtype != np.float32
-    layout: dict[str, Any] = {"planarconfig": "contig"} if pixels.ndim == 3 else {}
-    if rgb and pixels.shape[2] == 4:
-        layout["extrasamples"] = ["unassalpha"]
-    buffer = io.BytesIO()
-    with tifffile.TiffWriter(buffer, byteorder="<") as file:
-        kind = "rgb" if rgb else "minisblack"
-        file.write(np.ascontiguousarray(pixels), photometric=kind, metadata=None, software="", datetime=None, **layout)
-    return buffer.getvalue()
+def _tiff(data: bytes, largest: int) -> Decoded | None:
+    found = decode_tiff(data, largest=largest)
+    if found is None:
+        return None
+    pixels, orientation, profile, opacity = found
+    return _upright(pixels, orientation), Origin("TIFF", ("colour profile dropped",) * profile), opacity
 
 
 def _upright(pixels: Array, orientation: int) -> Array:
@@ -270,13 +315,9 @@ def _upright(pixels: Array, orientation: int) -> Array:
     return np.ascontiguousarray(turned)
 
 
-def _squeezed(pixels: Array) -> Array:
-    return pixels[:, :, 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
-
-
 def _check_size(shape: tuple[int, int], largest: int) -> None:
     if shape[0] * shape[1] > largest:
-        raise DataError(f"{shape[0]} x {shape[1]} pixels: expected at most {largest} in all")
+        raise DataError(too_many(shape, largest))
 
 
 def _check_range(pixels: Array) -> None:
@@ -284,10 +325,6 @@ def _check_range(pixels: Array) -> None:
     # Sharpening overshoots a little; counts of a sensor or depths are of another scale altogether.
     if not (low >= -1.0 and high <= 2.0):
         raise DataError(f"float32 from {low:g} to {high:g}: expected 0 to 1\nhint: divide by the value of white")
-
-
-def _drop(record: logging.LogRecord) -> bool:
-    return False
 
 
 def _write(path: str | os.PathLike[str], data: bytes) -> None:

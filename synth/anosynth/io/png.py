@@ -107,7 +107,7 @@ def decode_png16(data: bytes, *, largest: int) -> NDArray[np.uint16]:
     if depth != 16 or colour not in _CHANNELS or packing or filters or interlaced > 1 or not width * height:
         raise DataError(f"PNG: {depth} bit of colour type {colour}: not what a picture of 16 bit has")
     if width * height > largest:
-        raise DataError(f"{height} x {width} pixels: expected at most {largest} in all")
+        raise DataError(too_many((height, width), largest))
     step = 2 * _CHANNELS[colour]
     passes = _PASSES if interlaced else [(0, 0, 1, 1)]
     sizes = [(-(-max(height - r, 0) // dr), -(-max(width - c, 0) // dc)) for r, c, dr, dc in passes]
@@ -122,6 +122,11 @@ def decode_png16(data: bytes, *, largest: int) -> NDArray[np.uint16]:
         start += length
     whole = pixels.view(">u2").astype(np.uint16)
     return whole[:, :, 0] if whole.shape[2] == 1 else whole
+
+
+def too_many(shape: tuple[int, int], largest: int) -> str:
+    """Return the message about a picture (H, W) of more than `largest` pixels."""
+    return f"{shape[0]} x {shape[1]} pixels: expected at most {largest} in all\nhint: --max-pixels allows more"
 
 
 def _unpacked(data: bytes, size: int) -> Bytes:

@@ -28,7 +28,7 @@ def asked_and_made(seen: Statistics, header: Mapping[str, Any]) -> str:
             else " All generators were drawn as often as asked, within what chance leaves."
         )
     top = max([_share(seen, one) for one in shown.values()] + [one.share or 0.0 for one in shown.values()] + [1e-9])
-    rows = "".join(_generator(seen, name, one, chances[name], top) for name, one in shown.items())
+    rows = "".join(_generator(seen, name, one, chances[name], top, len(shown) == 1) for name, one in shown.items())
     return (
         '<section class="asked" aria-labelledby="asked-title"><h2 id="asked-title">Asked and made</h2>'
         f'<p class="note">{escape(note)}</p>'
@@ -43,7 +43,8 @@ def change_name(family: str) -> str:
 
 def _panels(seen: Statistics, header: Mapping[str, Any]) -> str:
     panels = [_sizes_figure("Labelled area", seen.area, percent)]
-    panels.append(_sizes_figure(change_name(seen.family), seen.change, _of_change(seen)))
+    mixed = ", in each file's unit" if len(seen.units) > 1 and seen.family != "images" else ""
+    panels.append(_sizes_figure(change_name(seen.family) + mixed, seen.change, _of_change(seen)))
     if seen.places.total:
         panels.append(_places(seen))
     counted = sum(seen.attempts.values())
@@ -71,19 +72,14 @@ def _sizes_figure(title: str, seen: Sizes, say: Any) -> str:
     if not seen.counts:
         return ""
     low, high, _ = seen.bins()
-    median = say(seen.kept.median())
-    none = f"; {thousands(seen.none)} of 0" if seen.none else ""
-    about = (
-        f"{title} of {thousands(sum(seen.counts.values()))} samples, {say(low)} to {say(high)}, median {median}{none}"
-    )
-    return _panel(
-        title,
-        sizes(seen, about) + _ends(say(low), f"median {median}{none}", say(high)),
-    )
+    median = f"median {say(seen.kept.median())}" + (f"; {thousands(seen.none)} of 0" if seen.none else "")
+    about = f"{title} of {thousands(sum(seen.counts.values()))} samples, {say(low)} to {say(high)}, {median}"
+    return _panel(title, sizes(seen, about) + _ends(say(low), median, say(high)))
 
 
 def _ends(low: str, between: str, high: str) -> str:
-    return f'<p class="ends"><span>{escape(low)}</span><b>{escape(between)}</b><span>{escape(high)}</span></p>'
+    said = escape(between).replace(" %", "&nbsp;%")
+    return f'<p class="ends"><span>{escape(low)}</span><b>{said}</b><span>{escape(high)}</span></p>'
 
 
 def _places(seen: Statistics) -> str:
@@ -123,7 +119,7 @@ def _splits(seen: Statistics, shares: Any) -> str:
     head = "".join(f'<th scope="col" class="n">{name}</th>' for name in [*statuses, *(["asked"] if asked else [])])
     rows = ""
     for name in sorted(names, key=lambda n: (SPLITS.index(n) if n in SPLITS else len(SPLITS), n)):
-        cells = [thousands(seen.splits.get(name, {}).get(status, 0)) for status in statuses]
+        cells = [thousands(seen.splits[name][status] if name in seen.splits else 0) for status in statuses]
         cells += [percent(asked.get(name))] if asked else []
         rows += f'<tr><th scope="row">{escape(name)}</th>' + "".join(f'<td class="n">{c}</td>' for c in cells) + "</tr>"
     small = '<p class="ends"><b>asked of the sources, which what is made follows</b></p>' if asked else ""
@@ -135,7 +131,7 @@ def _reasons(reasons: Mapping[str | None, Reason]) -> str:
     for reason in sorted(reasons.values(), key=lambda one: -one.count):
         names = ", ".join(f"{name} {thousands(count)}" for name, count in reason.generators.most_common(6))
         more = ", ..." if len(reason.generators) > 6 else ""
-        alike = ", and others alike" if reason.count > 1 else ""
+        alike = "; figures differ" if reason.alike else ""
         rows += (
             f'<li><b class="n">{thousands(reason.count)}</b><span>{escape(reason.text)}'
             f"<small>{escape(names + more + alike)}</small></span></li>"
@@ -152,7 +148,9 @@ def _odd(one: OfGenerator, chance: tuple[float, int, int] | None) -> bool:
     return chance is not None and not chance[1] <= one.made + one.skipped <= chance[2]
 
 
-def _generator(seen: Statistics, name: str, one: OfGenerator, chance: tuple[float, int, int] | None, top: float) -> str:
+def _generator(
+    seen: Statistics, name: str, one: OfGenerator, chance: tuple[float, int, int] | None, top: float, alone: bool
+) -> str:
     share = _share(seen, one)
     drawn = one.made + one.skipped
     if chance is None:
@@ -173,7 +171,8 @@ def _generator(seen: Statistics, name: str, one: OfGenerator, chance: tuple[floa
         for key, value in one.fixed.items()
     )
     return (
-        f'<details class="gen" data-generator="{escape(name)}" data-made="{one.made}" data-drawn="{drawn}">'
+        f'<details class="gen"{" open" if alone else ""} data-generator="{escape(name)}" '
+        f'data-made="{one.made}" data-drawn="{drawn}">'
         f"<summary><b>{escape(name)}</b>{meter(share / top, None if chance is None else (one.share or 0) / top, about)}"
         f'<span class="n">{thousands(one.made)} made</span><span class="said">{escape(said)} {verdict}{skipped}</span>'
         f'</summary><div class="panels">{figures or "<p>None was made.</p>"}</div>'

@@ -156,6 +156,33 @@ class Places:
         self.counts[y][x] += 1
 
 
+class Foreground:
+    """Of how many photos defects may lie on a part only, and how large that is.
+
+    Attributes:
+        photos, found: numbers of photos that anomalies were made of, and of those with a part.
+        shares: sizes of the parts, as shares of the frame.
+        least, most: the ends of them.
+    """
+
+    def __init__(self) -> None:
+        self.photos = self.found = 0
+        self.shares = Kept()
+        self.least, self.most = math.inf, -math.inf
+        self._last: Any = None
+
+    def add(self, source: Any, share: Any) -> None:
+        """Count a photo, given by the path and the share of a sample; samples of one photo follow one another."""
+        if source is not None and source == self._last:
+            return
+        self._last = source
+        self.photos += 1
+        if is_number(share):
+            self.found += 1
+            self.shares.add(float(share))
+            self.least, self.most = min(self.least, float(share)), max(self.most, float(share))
+
+
 def middle(box: Any) -> tuple[float, float] | None:
     """Return the middle (row, column) of a box of first and last pixel, or None if it is no such box."""
     try:

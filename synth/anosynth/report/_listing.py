@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from anosynth.report._bins import Foreground
 from anosynth.report._text import (
     NONE,
     clean,
     compact,
     escape,
-    is_number,
     mapping,
     number,
     peak,
@@ -128,33 +128,35 @@ def _pair(key: str, value: object) -> str:
     return f'<span class="kv"><i>{escape(key)}</i> {escape(text) if clean(text).strip() else NONE}</span>'
 
 
-def foreground(header: Mapping[str, Any], records: Mapping[str, Record], views: Mapping[str, View]) -> str:
-    """Return the section on where defects may lie on photos, as far as the views tell; nothing if they do not."""
-    found = {name: view for name, view in views.items() if "foreground" in view}
-    if not found:
+def foreground(header: Mapping[str, Any], seen: Foreground, views: Mapping[str, View]) -> str:
+    """Return the section on where defects may lie on photos; nothing if neither records nor views tell."""
+    drawn = [view for view in views.values() if "foreground" in view]
+    if not drawn and not seen.found:
         return ""
-    photos = {}
-    for name, view in found.items():
-        photos[str(mapping(mapping(records.get(name)).get("source")).get("path", name))] = view["foreground"]
-    shares = sorted(float(share) for share in photos.values() if is_number(share))
-    middle = (shares[(len(shares) - 1) // 2] + shares[len(shares) // 2]) / 2 if shares else None
-    counts = {kind: sum(part_of(view) == kind for view in found.values()) for kind in (FOUND, WHOLE)}
+    counts = {kind: sum(part_of(view) == kind for view in drawn) for kind in (FOUND, WHOLE)}
     how = {"auto": "found in each photo by itself", "none": "not looked for"}
     given = str(header.get("foreground", ""))
     said = [how.get(given, f"given by {given}")] if given else []
     said += [f"{name} {header[name]}" for name in ("roi", "exclude", "prior") if header.get(name)]
-    tiles = f'<li class="tile"><b>{len(shares)} of {len(photos)}</b> <span>photos with a part, of those drawn below</span></li>'
+    tiles = (
+        f'<li class="tile"><b>{thousands(seen.found)} of {thousands(seen.photos)}</b> '
+        "<span>photos with a part of their own</span></li>"
+    )
+    middle = seen.shares.median()
     if middle is not None:
-        span = f"{percent(shares[0])} to {percent(shares[-1])} of the frame"
-        tiles += f'<li class="tile"><b>{percent(middle)}</b> <span>median size of the part, {span}</span></li>'
+        ends = f", {percent(seen.least)} to {percent(seen.most)}" if seen.found > 1 else ""
+        span = f"of the frame{ends}"
+        tiles += f'<li class="tile"><b>{percent(middle)}</b> <span>median size of the part {span}</span></li>'
     note = f"Where defects may lie: {'; '.join(said)}. " if said else "Where defects may lie. "
-    if len(shares) < len(photos):
+    if seen.found < seen.photos:
         note += "On a photo without a part of its own, they may lie anywhere: the whole image. "
+    outlines = (
+        '<button type="button" class="chip" id="outlines" aria-pressed="false" hidden>outline it in all views</button>'
+    )
     return (
         '<section aria-labelledby="part-title"><h2 id="part-title">Foreground</h2>'
         f'<p class="note">{escape(note)}</p><ul class="tiles">{tiles}</ul>'
         '<div class="chips screen" role="group" aria-label="Show only the views of such photos">'
-        f"{chips('part', {kind: count for kind, count in counts.items() if count}, (FOUND, WHOLE))}"
-        '<button type="button" class="chip" id="outlines" aria-pressed="false" hidden>outline it in all views</button>'
-        "</div></section>"
+        f"{chips('part', counts, (FOUND, WHOLE)) if all(counts.values()) else ''}"
+        f"{outlines if counts[FOUND] else ''}</div></section>"
     )

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import base64
 import zlib
-from dataclasses import dataclass
+from bisect import bisect_left
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anosynth.generator import Anomaly
-from anosynth.images._foreground import shrunk
-from anosynth.images._sample import FULL_SCALE
-
-Array = NDArray[Any]
-Box = tuple[int, int, int, int]
-"""(top, left, bottom, right) in pixels of the image, the last two beyond the last row and column."""
+from anosynth.report._scaled import Array, Box, Part, Seen, coarse, cut, fractions, seen, touched
 
 BUDGET = 84_000
 """Bytes of packed pixels in a view; in base64 and with all else that is below 120 kB."""
@@ -25,7 +20,6 @@ BUDGET = 84_000
 _LADDER = ((360, 240, 1), (360, 240, 2), (360, 200, 4), (320, 180, 6), (256, 160, 8), (200, 128, 8), (128, 96, 16))
 _NEARER = 1.5  # what a close-up must at least enlarge to be worth its bytes
 _LEAST_BOX = 48
-_EFFECTS = 127
 
 
 def image_view(anomaly: Anomaly) -> dict[str, Any]:
@@ -40,56 +34,85 @@ def image_view(anomaly: Anomaly) -> dict[str, Any]:
         anomaly: with `before` and `sample` as `Image` or as their bare pixels.
 
     Returns:
-        A dict of kind `image`. `size` is (H, W); `focus` the box around the defect; `channels` 1 or 3; `step` the grey
-        levels in a step; `window` the fractions of full scale shown as black and white, or None for (0, 1); `peak` the
-        largest |effect| as a fraction of full scale; `area` the labelled share; `instances` their number; `foreground` the
-        share of the photo where defects may lie, or None for all of it. `layers` are
-        the whole image and perhaps the close-up, each with its `box` and `size` (h, w), and as base64 of zlib:
-        `before`, q = value / step as uint8 planes, those of colour being G, R - G + 128, B - G + 128, each predicted
-        from left, above and above left by the median edge detector; `after`, the difference of its q from that of
-        `before`; `mask`, the packed bits of the cells that hold a labelled pixel; `effect`, the mean effect over the
-        labelled pixels of a cell, int8 in 127ths of `peak`. All differences are modulo 256.
+        A dict of kind `image`. `size` is (H, W); `focus` the box around the defect; `channels` 1 or 3; `step` the
+        grey levels in a step; `window` the fractions of full scale shown as black and white, or None for (0, 1);
+        `peak` the largest |effect| as a fraction of full scale; `area` the labelled share; `instances` their number;
+        `foreground` the share of the photo where defects may lie, or None for all of it. `layers` are the whole image
+        and perhaps the close-up, each with its `box` and `size` (h, w), and as base64 of zlib: `before`, q = value /
+        step as uint8 planes, those of colour being G, R - G + 128, B - G + 128, each predicted from left, above and
+        above left by the median edge detector; `after`, the difference of its q from that of `before`; `mask`, the
+        packed bits of the cells that hold a labelled pixel; `effect`, the mean effect over the labelled pixels of a
+        cell, int8 in 127ths of `peak`; `foreground`, unless that of the view is None, the packed bits of the cells
+        that are at least half of it. All differences are modulo 256.
     """
     before, after = _pixels(anomaly.before), _pixels(anomaly.sample)
-    size = (int(before.shape[0]), int(before.shape[1]))
-    effect = np.where(np.isfinite(anomaly.effect), anomaly.effect, 0).astype(np.float32)
-    peak = float(np.abs(effect).max())
+    height, width = size = (int(before.shape[0]), int(before.shape[1]))
+    reach = touched(before, after, anomaly.mask)
+    effect, peak = _effect(anomaly, reach)
     inside = getattr(anomaly.before, "foreground", None)
     focus = _focus(anomaly, size)
     window = _window(before, after, anomaly.mask)
-    seen: dict[tuple[Box, float], _Seen] = {}
-    for longest, close, step in _LADDER:
-        boxes = [((0, 0, *size), longest)]
-        if _scale(focus, close) >= _NEARER * _scale((0, 0, *size), longest):
-            boxes.append((focus, close))
-        layers = []
-        for box, most in boxes:
-            scale = _scale(box, most)
-            if (box, scale) not in seen:
-                seen[box, scale] = _seen(box, scale, before, after, anomaly.mask, effect, inside)
-            layers.append(_layer(box, seen[box, scale], peak, window, step))
-        if sum(len(value) for layer in layers for value in layer.values() if isinstance(value, bytes)) <= BUDGET:
-            break
+    full = Part(before, after, anomaly.mask, effect, inside, reach, before.dtype)
+    whole, close = coarse(full, _LADDER[0][0]), cut(full, focus)
+    done: dict[tuple[Box, float], tuple[Seen, dict[str, bytes]]] = {}
+    packed: dict[int, list[dict[str, Any]]] = {}
+
+    def fits(rung: int) -> bool:
+        most, most_close, step = _LADDER[rung]
+        parts = [(whole, (0, 0, height, width), most)]
+        if _scale(focus, most_close) >= _NEARER * _scale((0, 0, height, width), most):
+            parts.append((close, focus, most_close))
+        packed[rung] = []
+        for part, box, longest in parts:
+            key = (box, _scale(box, longest))
+            if key not in done:
+                shown = seen(part, _shape(*key), peak)
+                done[key] = (shown, _labels(shown))
+            packed[rung].append({"box": list(box), **_layer(done[key][0], window, step), **done[key][1]})
+        return sum(len(v) for layer in packed[rung] for v in layer.values() if isinstance(v, bytes)) <= BUDGET
+
+    # Rung by rung what is packed gets smaller; the last one is taken whatever its size.
+    rung = bisect_left(range(len(_LADDER) - 1), True, key=fits)
+    if rung not in packed:
+        fits(rung)
     return {
         "kind": "image",
         "size": list(size),
         "focus": list(focus),
         "channels": 1 if before.ndim == 2 or before.shape[2] < 3 else 3,
-        "step": step,
+        "step": _LADDER[rung][2],
         "window": None if window == (0.0, 1.0) else list(window),
         "peak": peak,
-        "area": float(anomaly.mask.mean()),
+        "area": _share(anomaly.mask),
         "instances": int(anomaly.instances.max()),
-        "foreground": None if inside is None else float(inside.mean()),
+        "foreground": None if inside is None else _share(inside),
         "layers": [
             {name: _text(value) if isinstance(value, bytes) else value for name, value in layer.items()}
-            for layer in layers
+            for layer in packed[rung]
         ],
     }
 
 
+def _effect(anomaly: Anomaly, box: Box) -> tuple[Array, float]:
+    """Return the effect, 0 wherever it is none or nothing is labelled, and its largest size."""
+    place = (slice(box[0], box[2]), slice(box[1], box[3]))
+    part, mask = anomaly.effect[place], anomaly.mask[place]
+    out = np.zeros(anomaly.mask.shape, np.float32)
+    out[place] = np.where(mask & np.isfinite(part), part, 0)
+    return out, float(np.abs(out[place]).max())
+
+
 def _pixels(sample: Any) -> Array:
-    return np.asarray(getattr(sample, "pixels", sample))
+    pixels = np.asarray(getattr(sample, "colours", sample))
+    return pixels if pixels.ndim == 2 else pixels[:, :, :3]
+
+
+def _shape(box: Box, scale: float) -> tuple[int, int]:
+    return (max(1, round((box[2] - box[0]) * scale)), max(1, round((box[3] - box[1]) * scale)))
+
+
+def _share(mask: Array) -> float:
+    return np.count_nonzero(mask) / mask.size
 
 
 def _scale(box: Box, longest: int) -> float:
@@ -130,7 +153,7 @@ def _window(before: Array, after: Array, mask: Array) -> tuple[float, float]:
     ends = []
     for values in (before[::every, ::every], changed):
         if values.size:
-            ends.append(np.quantile(_fractions(values.astype(np.float64), before.dtype), [0.005, 0.995]))
+            ends.append(np.quantile(fractions(values.astype(np.float64), before.dtype), [0.005, 0.995]))
     low, high = float(np.min(ends)), float(np.max(ends))
     if high - low >= 0.5:
         return (0.0, 1.0)
@@ -138,62 +161,29 @@ def _window(before: Array, after: Array, mask: Array) -> tuple[float, float]:
     return (max(0.0, low - room), min(1.0, high + room))
 
 
-def _fractions(values: Array, dtype: np.dtype[Any]) -> Array:
-    return np.clip(np.nan_to_num(values / FULL_SCALE[dtype], posinf=1.0, neginf=0.0), 0, 1)
-
-
-@dataclass(frozen=True, eq=False)
-class _Seen:
-    """A part of the images at the size at which it is shown; fractions of full scale, effects over labelled pixels."""
-
-    before: Array
-    after: Array
-    marked: Array
-    effect: Array
-    inside: Array | None
-
-
-def _seen(
-    box: Box, scale: float, before: Array, after: Array, mask: Array, effect: Array, inside: Array | None
-) -> _Seen:
-    place = (slice(box[0], box[2]), slice(box[1], box[3]))
-    size = (max(1, round((box[2] - box[0]) * scale)), max(1, round((box[3] - box[1]) * scale)))
-    old, new = (_shown(pixels[place], size) for pixels in (before, after))
-    cover = shrunk(mask[place].astype(np.uint8), size)
-    # The shares of pixels that cells have in common leave a rest of rounding where nothing is labelled.
-    marked = cover > 1e-9
-    mean = shrunk(np.where(mask[place], effect[place], np.float32(0)), size) / np.where(marked, cover, 1)
-    part = None if inside is None else shrunk(inside[place].astype(np.uint8), size) >= 0.5
-    return _Seen(old, new, marked, np.where(marked, mean, 0), part)
-
-
-def _shown(pixels: Array, size: tuple[int, int]) -> Array:
-    """Return (C, h, w) fractions of full scale, C being 1 or 3."""
-    if pixels.ndim == 3 and pixels.shape[2] > 3:
-        pixels = pixels[:, :, :3]
-    small = shrunk(pixels, size)
-    if small.ndim == 3 and small.shape[2] < 3:
-        small = small.mean(axis=2)
-    return _fractions(np.moveaxis(small.reshape(*size, -1), 2, 0), pixels.dtype)
-
-
-def _layer(box: Box, seen: _Seen, peak: float, window: tuple[float, float], step: int) -> dict[str, Any]:
-    low, high = window
-    old, new = (
-        np.rint(np.clip((values - low) / (high - low), 0, 1) * (255.0 / step)).astype(np.uint8)
-        for values in (seen.before, seen.after)
-    )
-    levels = np.rint(seen.effect / (peak or 1.0) * _EFFECTS).clip(-_EFFECTS, _EFFECTS)
-    part = {} if seen.inside is None else {"foreground": _squeezed(np.packbits(seen.inside))}
+def _layer(seen: Seen, window: tuple[float, float], step: int) -> dict[str, Any]:
+    old, new = (_levels(values, window, step) for values in (seen.before, seen.after))
+    change = np.zeros_like(old)
+    change[seen.cells] = new - old[seen.cells]
     return {
-        "box": list(box),
-        "size": list(seen.marked.shape),
+        "size": list(old.shape[1:]),
         "before": _squeezed(_predicted(_planes(old))),
-        "after": _squeezed(new - old),
-        "mask": _squeezed(np.packbits(seen.marked)),
-        "effect": _squeezed(levels.astype(np.int8).view(np.uint8)),
-        **part,
+        "after": _squeezed(change),
     }
+
+
+def _labels(seen: Seen) -> dict[str, bytes]:
+    out = {"mask": _squeezed(np.packbits(seen.marked)), "effect": _squeezed(seen.effect.view(np.uint8))}
+    return out if seen.inside is None else {**out, "foreground": _squeezed(np.packbits(seen.inside))}
+
+
+def _levels(values: Array, window: tuple[float, float], step: int) -> NDArray[np.uint8]:
+    low, high = window
+    if window != (0.0, 1.0):
+        values = np.clip((values - low) / (high - low), 0, 1)
+    out = values * (255.0 / step)
+    np.rint(out, out=out)
+    return np.asarray(out, dtype=np.uint8)
 
 
 def _planes(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:

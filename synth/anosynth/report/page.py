@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
+import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
 from typing import Any
 
@@ -19,13 +21,17 @@ TABLE_ROWS = 5000
 """The most rows the page's table has; a browser cannot bear a million."""
 
 # One scope; a kind of view is one file and a line in page.js.
-_SCRIPTS = ("surfels.js", "cloud.js", "inflate.js", "image.js", "page.js")
+_SCRIPTS = ("surfels.js", "cloud.js", "inflate.js", "layers.js", "image.js", "page.js")
 _STATUSES = ("made", "copied", "skipped")
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 
 
 def render(
-    title: str, header: Mapping[str, Any], rows: Iterable[Record], views: Mapping[str, Mapping[str, Any]]
+    title: str,
+    header: Mapping[str, Any],
+    rows: Iterable[Record],
+    views: Mapping[str, Mapping[str, Any]],
+    section: str = "",
 ) -> str:
     """Return the report as one HTML text that needs no network, no library and no second file.
 
@@ -40,6 +46,7 @@ def render(
             `frame`, (H, W) in pixels, in which the boxes of its instances lie.
         views: what to draw, by record id, in the order of the cards: see `cloud_view`. The script chooses the painter
             by a view's `kind`.
+        section: HTML that follows "Asked and made": what a family has to show of the whole run.
 
     Raises:
         ValueError: a number in a view is not finite.
@@ -63,7 +70,7 @@ def render(
         "tiles": _tiles(statistics),
         "filters": _filters(statistics),
         "asked": asked_and_made(statistics, header),
-        "foreground": foreground(header, by_id, views),
+        "foreground": foreground(header, statistics.foreground, views) + section,
         "samples_note": _samples_note(sum(statistics.statuses.values())),
         "peak": peak_name(family),
         "rows": "\n".join(row(r, cards, statistics.fixed(r), family) for r in listing.listed()),
@@ -87,8 +94,9 @@ class _Listing:
     def __init__(self, views: Mapping[str, Any]) -> None:
         self._views = views
         self.drawn: dict[str, Record] = {}
-        self._first: list[tuple[int, Record]] = []
-        self._rest: list[tuple[int, Record]] = []
+        # A record as text takes a tenth of the memory that it takes as a mapping.
+        self._first: list[tuple[int, bytes]] = []
+        self._rest: list[tuple[int, bytes]] = []
         self._seen = 0
 
     def add(self, record: Record) -> None:
@@ -97,13 +105,13 @@ class _Listing:
             self.drawn[name] = record
         into = self._first if status_of(record) == "skipped" else self._rest
         if len(into) < TABLE_ROWS:
-            into.append((self._seen, record))
+            into.append((self._seen, zlib.compress(json.dumps(record, default=str).encode(), 1)))
         self._seen += 1
 
-    def listed(self) -> list[Record]:
+    def listed(self) -> Iterator[Record]:
         # What went wrong is what one looks for: skipped samples are listed before room runs out.
         chosen = sorted((self._first + self._rest)[:TABLE_ROWS], key=lambda item: item[0])
-        return [record for _, record in chosen]
+        return (json.loads(zlib.decompress(text)) for _, text in chosen)
 
 
 def _asset(name: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from anosynth.errors import ParameterError
-from anosynth.report._bins import Places, Sizes, Spans, Texts, middle
+from anosynth.report._bins import Foreground, Places, Sizes, Spans, Texts, middle
 from anosynth.report._text import NONE, compact, is_number, mapping, peak
 
 Drawn = Spans | Texts
@@ -44,11 +44,12 @@ class OfGenerator:
 
 @dataclass
 class Reason:
-    """Why samples were skipped: the first such text, how often, and for which generators."""
+    """Why samples were skipped: the first such text, how often, for whom, and whether figures differ in others."""
 
     text: str
     count: int = 0
     generators: Counter[str] = field(default_factory=Counter)
+    alike: bool = False
 
 
 class Statistics:
@@ -61,10 +62,11 @@ class Statistics:
         splits: numbers of records by split and status.
         area, change: of all that was made: labelled share, and size of the change: the mean change of photos, else the
             largest effect.
-        units: of the effects.
+        units: of the effects; "" for those that have none.
         attempts: how many samples took so many draws.
         reasons: why samples were skipped, alike but for figures and names of files; None for all beyond forty.
         places: middles of the defects of photos, as fractions of the frame.
+        foreground: where on photos defects may lie.
     """
 
     def __init__(self, header: Mapping[str, Any]) -> None:
@@ -78,6 +80,7 @@ class Statistics:
         self.attempts: Counter[int] = Counter()
         self.reasons: dict[str | None, Reason] = {}
         self.places = Places()
+        self.foreground = Foreground()
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Count a record; any part of it may be missing. `frame`, (H, W) in pixels, tells where its boxes lie."""
@@ -130,11 +133,14 @@ class Statistics:
         source = mapping(record.get("source")).get("path")
         if source:
             text = text.replace(f"{source}: ", "").replace(str(source), "the source")
+        # The generators are listed beside it.
+        text = text.replace(f"no `{generator}` could be made of it", "could not be made")
         key: str | None = _FIGURES.sub("0", text)
         if key not in self.reasons and len(self.reasons) >= _MOST_REASONS:
             key, text = None, "other reasons; the manifest names them"
         reason = self.reasons.setdefault(key, Reason(text))
         reason.count += 1
+        reason.alike |= reason.text != text
         if generator in reason.generators or len(reason.generators) < _MOST_REASONS:
             reason.generators[generator] += 1
 
@@ -146,9 +152,10 @@ class Statistics:
             if is_number(value):
                 for place in (self, one) if one else (self,):
                     getattr(place, name).add(abs(float(value)))
-        unit = effect.get("unit")
-        if unit and (unit in self.units or len(self.units) < _MOST_UNITS):
-            self.units[str(unit)] += 1
+        unit = str(effect.get("unit") or "")
+        if unit in self.units or len(self.units) < _MOST_UNITS:
+            self.units[unit] += 1
+        self.foreground.add(mapping(record.get("source")).get("path"), stats.get("foreground"))
         attempts = stats.get("attempts")
         if isinstance(attempts, int) and not isinstance(attempts, bool) and 0 < attempts < 100:
             self.attempts[attempts] += 1

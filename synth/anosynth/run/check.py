@@ -10,6 +10,7 @@ from typing import Any
 
 from anosynth.datasets.layout import Source, find_layout
 from anosynth.errors import AnosynthError, DataError
+from anosynth.io.images import limited
 from anosynth.seeding import SCHEME
 
 from .drive import inside
@@ -36,7 +37,7 @@ class Finding:
 
 
 def verify(out: Path, root: Path | None = None) -> Iterator[Finding]:
-    """Yield a finding for each row of the manifests in OUT.
+    """Yield a finding for each row of the manifests in OUT, and one for each table of the data set that is missing.
 
     Every named file must be there with its hash; the labels must be what differs from the source: no changed element
     outside the mask, no unchanged one inside (where the source is at hand and the format keeps the order of points).
@@ -53,6 +54,7 @@ def verify(out: Path, root: Path | None = None) -> Iterator[Finding]:
             yield Finding(record["id"], "bad", problem)
             continue
         yield _labels_finding(place, record) if record["status"] == "made" else Finding(record["id"], "ok")
+    yield from _missing_tables(out)
     for name in _missing_shards(out):
         yield Finding(name, "unchecked", "this shard is not here, or not finished")
 
@@ -84,6 +86,17 @@ def _missing_shards(out: Path) -> list[str]:
     numbers = sorted({division(name) for name in here})
     whole = [manifest_name((index, number)) for number in numbers for index in range(1, number + 1)]
     return [name for name in whole if name not in here]
+
+
+def _missing_tables(out: Path) -> Iterator[Finding]:
+    """Yield a finding for each file of the whole data set that should be there by what else is, and is not."""
+    for path in manifests(out)[:1]:
+        header = next(read_lines(path))
+        outputs = header.get("outputs", [])
+        named = {entry.get("path") for entry in outputs if isinstance(entry, dict)} if outputs else set()
+        for table in find_layout(header["layout"]).due(out) if named else []:
+            if table in named and not (out / table).is_file():
+                yield Finding(table, "bad", "this table is missing; the line that made the data set writes it again")
 
 
 def _rows(out: Path, root: Path | None, *, maps: bool) -> Iterator[tuple[Place, dict[str, Any]]]:
@@ -170,8 +183,9 @@ def _labels_finding(place: Place, record: dict[str, Any]) -> Finding:
             record["id"], "unchecked", "the source is not here; only hashes were checked (--root says where)"
         )
     try:
-        before = load(place.root / job.source.path, place, job)
-        truth = place.layout.read_truth(place.out, record)
+        with limited(place.reading.max_pixels):
+            before = load(place.root / job.source.path, place, job)
+            truth = place.layout.read_truth(place.out, record)
     except AnosynthError as error:
         return Finding(record["id"], "bad", str(error))
     except KeyError as error:

@@ -67,15 +67,16 @@ def run(
         DataError: OUT holds a data set of other settings; or a sample failed under `on_error="stop"`.
     """
     _prepare(plan, out, overwrite)
-    place = Place(plan.root, out, plan.layout, plan.seed, plan.reading)
     engine = engines.processes(workers) if workers > 1 else engines.serial
     summary = Summary()
     manifest = Manifest(out, plan.shard)
     try:
         if overwrite:
             _clear(out, plan.shard)
+        plan = getattr(family_of(plan.layout), "begin", lambda plan, out: plan)(plan, out)
+        place = Place(plan.root, out, plan.layout, plan.seed, plan.reading)
         manifest.start(plan.header(out))
-        tasks = _tasks(plan.jobs(), manifest.prior(), views)
+        tasks = _tasks(plan.jobs(), manifest.prior(), 0 if plan.layout.holds_many else views)
         for record in engine(tasks, partial(carry_out, place=place)):
             summary.kept += bool(record.pop("kept", False))
             if "view" in record:

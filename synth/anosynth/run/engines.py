@@ -38,18 +38,20 @@ def serial(tasks: Iterable[Task], work: Work) -> Iterator[dict[str, Any]]:
 
 
 def processes(workers: int) -> Engine:
-    """Return the engine of `workers` local processes of one thread each; a pool that loses a worker is built again."""
+    """Return the engine of up to `workers` local processes of one thread; a pool that loses a worker is built again."""
 
     def run(tasks: Iterable[Task], work: Work) -> Iterator[dict[str, Any]]:
         chunks = _chunks(tasks, _CHUNK)
-        waiting: deque[list[Task]] = deque()
+        waiting: deque[list[Task]] = deque(itertools.islice(chunks, workers))
+        # A worker takes longer to start than many a chunk to do: none is started that would have nothing to do.
+        used = len(waiting)
         running: deque[tuple[list[Task], Future[list[dict[str, Any]]]]] = deque()
         deaths = 0
-        while True:
+        while used:
             try:
-                with _pool(workers) as pool:
+                with _pool(used) as pool:
                     while True:
-                        while len(running) < workers * _AHEAD:
+                        while len(running) < used * _AHEAD:
                             waiting.extend(itertools.islice(chunks, 0 if waiting else 1))
                             if not waiting:
                                 break

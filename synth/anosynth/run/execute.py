@@ -16,6 +16,7 @@ from anosynth.datasets.truth import placed, regular_bytes
 from anosynth.errors import AnosynthError, DataError, WriteError
 from anosynth.generator import Anomaly, from_record
 from anosynth.io.atomic import atomic_write
+from anosynth.io.images import limited
 from anosynth.seeding import stream
 
 from .plan import Job
@@ -60,16 +61,32 @@ def execute(job: Job, place: Place, *, view: bool = False) -> dict[str, Any]:
 def make(job: Job, place: Place) -> Anomaly:
     """Return the anomaly of a "make" job, a pure function of the job, the seed and the source file."""
     generator = from_record(job.generator)
-    sample = load(place.root / job.source.path, place, job)
-    return generator(sample, stream(place.seed, generator.name, job.source.key, job.variant))
+    with limited(place.reading.max_pixels):
+        sample = load(place.root / job.source.path, place, job)
+        return generator(sample, stream(place.seed, generator.name, job.source.key, job.variant))
 
 
 def _made(job: Job, place: Place, view: bool) -> dict[str, Any]:
     source = place.root / job.source.path
     digest = _digest_of_source(source)
-    anomaly, family = make(job, place), family_of(place.layout)
+    family = family_of(place.layout)
+    if place.layout.holds_many:
+        with limited(place.reading.max_pixels):
+            return _record(job, place, digest, *family.make_all(load(source, place, job), job, place))
+    anomaly = make(job, place)
     outputs = place.layout.write(place.root, place.out, job.source, job.id, anomaly)
-    record = {
+    told = {
+        "mask": {"count": int(anomaly.mask.sum()), "area": anomaly.stats["area"]},
+        "effect": _effect(anomaly, family.unit(anomaly)),
+        "instances": _instances(anomaly, family),
+        "stats": {key: value for key, value in anomaly.stats.items() if key != "area"},
+    }
+    record = _record(job, place, digest, outputs, told)
+    return {**record, "view": family.view(anomaly)} if view else record
+
+
+def _record(job: Job, place: Place, digest: str, outputs: list[Output], told: dict[str, Any]) -> dict[str, Any]:
+    return {
         "id": job.id,
         "status": "made",
         "source": {"path": job.source.path.as_posix(), "sha256": digest},
@@ -82,12 +99,8 @@ def _made(job: Job, place: Place, view: bool) -> dict[str, Any]:
         "epoch": 0,
         "stream": f"{stream(place.seed, job.generator['generator'], job.source.key, job.variant).key:032x}",
         "outputs": [_output(place.out, output) for output in outputs],
-        "mask": {"count": int(anomaly.mask.sum()), "area": anomaly.stats["area"]},
-        "effect": _effect(anomaly, family.unit(anomaly)),
-        "instances": _instances(anomaly, family),
-        "stats": {key: value for key, value in anomaly.stats.items() if key != "area"},
+        **told,
     }
-    return {**record, "view": family.view(anomaly)} if view else record
 
 
 def _copied(job: Job, place: Place) -> dict[str, Any]:
@@ -129,7 +142,8 @@ def load(path: Path, place: Place, job: Job) -> Any:
 
 def family_of(layout: Layout) -> Any:
     """Return the module that knows the samples of a layout's family."""
-    return importlib.import_module({"pointclouds": ".of_clouds", "images": ".of_images"}[layout.family], __package__)
+    homes = {"pointclouds": ".of_clouds", "images": ".of_images", "features": ".of_features"}
+    return importlib.import_module(homes[layout.family], __package__)
 
 
 def _digest_of_source(path: Path) -> str:

@@ -48,7 +48,7 @@ def read(path: Path, place: Place, key: str) -> Image:
 
 def _part(image: Image, how: str, path: Path, key: str) -> NDArray[np.bool_] | None:
     if how in ("auto", "none"):
-        return foreground(image.pixels) if how == "auto" else None
+        return _found(image) if how == "auto" else None
     if ":" not in how or "/" in how:
         return _map(how, key, image, path) > 0
     pixels = image.pixels.copy()
@@ -61,6 +61,22 @@ def _part(image: Image, how: str, path: Path, key: str) -> NDArray[np.bool_] | N
     if inside.dtype != np.bool_ or inside.shape != image.shape:
         raise DataError(f"{path}: --foreground {how}: gave {inside.dtype} {inside.shape}: expected bool {image.shape}")
     return inside
+
+
+def _found(image: Image) -> NDArray[np.bool_] | None:
+    """Return the part of a photo: what is not wholly transparent where that leaves some of it out, else as found."""
+    solid = image.solid
+    if solid is None or solid.all():
+        return foreground(image.colours)
+    # A photo that is cut out says itself where its part is; colours below full transparency say nothing.
+    if solid.mean() <= _CUT_OUT or not solid.any():
+        return solid
+    found = foreground(image.colours)
+    return solid if found is None or not (found & solid).any() else found & solid
+
+
+_CUT_OUT = 0.95
+"""Share of visible pixels up to which the rest is taken for a background that was removed."""
 
 
 @functools.lru_cache(maxsize=1)
@@ -77,18 +93,23 @@ def _function(name: str) -> Any:
 
 def _map(where: str, key: str, image: Image, path: Path) -> NDArray[np.float32]:
     """Return the map of a photo as (H, W) float32, the largest of its channels, from 0 to 1."""
-    values = _values(_map_file(where, key, path))
+    file = _map_file(where, key, path)
+    status = file.stat() if file.exists() else None
+    values = _values(file, (status.st_size, status.st_mtime_ns) if status else ())
     if values.shape != image.shape:
         sizes = [" x ".join(map(str, shape)) for shape in (values.shape, image.shape)]
-        raise DataError(f"{_map_file(where, key, path)}: {sizes[0]}: does not fit the {sizes[1]} pixels of {path}")
+        raise DataError(f"{file}: {sizes[0]}: does not fit the {sizes[1]} pixels of {path}")
     return values
 
 
 @functools.lru_cache(maxsize=2)
-def _values(path: Path) -> NDArray[np.float32]:
+def _values(path: Path, version: tuple[int, ...]) -> NDArray[np.float32]:
     image = read_image(path)
-    largest = image.pixels if image.pixels.ndim == 2 else image.pixels.max(axis=2)
+    seen = image.colours
+    largest = seen if seen.ndim == 2 else seen.max(axis=2)
     values: NDArray[np.float32] = (largest / np.float32(image.white)).astype(np.float32)
+    if image.solid is not None:
+        values[~image.solid] = 0
     values.flags.writeable = False
     return values
 
@@ -102,7 +123,8 @@ def _map_file(where: str, key: str, path: Path) -> Path:
         f for f in stem.parent.glob("*") if f.stem in (stem.name, f"{stem.name}_mask") and f.suffix.lower() in SUFFIXES
     )
     if len(found) != 1:
-        raise DataError(f"{path}: {len(found) or 'no'} image of its name in {home}: expected one")
+        many = f"{len(found)} images" if found else "no image"
+        raise DataError(f"{path}: {many} of its name in {home}: expected one")
     return found[0]
 
 

@@ -14,6 +14,7 @@ from anosynth._version import __version__
 from anosynth.datasets._names import remark
 from anosynth.datasets.layout import Labelled, Layout, Source, held_out, walk
 from anosynth.errors import DataError, ParameterError
+from anosynth.io.images import EXPECTED, limited
 from anosynth.recipe import Recipe
 from anosynth.seeding import SCHEME, stream
 
@@ -69,6 +70,7 @@ class Plan:
         split: of plain files, the shares of training, validation and test.
         categories: of a data set; empty for all.
         shard: (i, n), 1 <= i <= n: this run makes every n-th job.
+        image_format: of plain photos, "png" or "tiff" for all samples; "" for PNG, and TIFF of what was TIFF.
     """
 
     root: Path
@@ -82,6 +84,7 @@ class Plan:
     categories: tuple[str, ...] = ()
     only: tuple[Path, ...] = ()
     shard: tuple[int, int] = (1, 1)
+    image_format: str = ""
 
     def __post_init__(self) -> None:
         index, number = self.shard
@@ -90,14 +93,16 @@ class Plan:
         if self.count < 1:
             raise ParameterError(f"--count: {self.count}: must be >= 1")
         check_shares(self.split)
+        _check_format(self.image_format, self.layout)
 
     @cached_property
     def samples(self) -> list[Labelled]:
         """All samples of the input, sorted; folders below the root that a run has written to are no input."""
         if not self.layout.holds_out:
             # What an earlier run wrote must be gone before it is looked at: its masks have photos beside them.
-            paths = self.only or unwritten(self.root, walk(self.root, self.layout.suffixes))
-            return list(self.layout.named(self.root, paths))
+            paths = self.only or plain_inputs(self.root, self.layout)
+            with limited(self.reading.max_pixels):
+                return list(self.layout.named(self.root, paths))
         found = list(self.layout.samples(self.root))
         if self.categories:
             known = {sample.category for sample in found}
@@ -135,6 +140,13 @@ class Plan:
             if position % number == index - 1:
                 yield job
 
+    def __len__(self) -> int:
+        """The number of jobs of this shard, without drawing what they make."""
+        index, number = self.shard
+        copies = sum(1 for _ in self._copies()) if self.layout.holds_out else 0
+        whole = copies + sum(1 if source.problem else self.count for source in self.sources)
+        return max(0, -(-(whole - index + 1) // number))
+
     def _all_jobs(self) -> Iterator[Job]:
         if self.layout.holds_out:
             yield from self._copies()
@@ -143,11 +155,21 @@ class Plan:
                 yield Job(source.path.as_posix(), "make", source)
                 continue
             for variant in range(self.count):
-                generator = self.recipe.draw(stream(self.seed, "recipe", source.key, variant))
-                target = self.layout.target(source, generator.name, variant)
+                generator = self._drawn(source, variant)
+                target = self.layout.target(source, generator["generator"], variant)
                 if self.reading.sample and Path(target).suffix.lower() in _MESHES:
                     target = Path(target).with_suffix(f"{Path(target).suffix}.ply").as_posix()
-                yield Job(target, "make", source, variant, self.split_of(source), generator.record())
+                if self.image_format:
+                    target = Path(target).with_suffix(self.layout.formats[self.image_format]).as_posix()
+                yield Job(target, "make", source, variant, self.split_of(source), generator)
+
+    def _drawn(self, source: Source, variant: int) -> dict[str, Any]:
+        """Return the record of the generator of a job; of many samples in one, that of the mix that each draws from."""
+        if self.layout.holds_many:
+            from .of_features import mixed
+
+            return mixed(self.recipe)
+        return self.recipe.draw(stream(self.seed, "recipe", source.key, variant)).record()
 
     def _copies(self) -> Iterator[Job]:
         taken = {source.key for source in self.sources}
@@ -178,6 +200,7 @@ class Plan:
             "layout": self.layout.name,
             "recipe": self.recipe.record(),
             **self.reading.record(out),
+            "image_format": self.image_format or None,
             "held_out": self.held_out if self.layout.holds_out else None,
             "split": None if self.layout.holds_out else list(self.split),
             "categories": list(self.categories),
@@ -198,6 +221,38 @@ class Plan:
 
     def _home(self) -> str:
         return f"\nhint: {self.layout.home}" if self.layout.home else ""
+
+
+def _check_format(name: str, layout: Layout) -> None:
+    if not name or name in layout.formats:
+        return
+    if not layout.formats:
+        raise ParameterError(f"--image-format: {name}: the layout `{layout.name}` has formats of its own: leave it out")
+    if name.lower() in ("jpeg", "jpg"):
+        raise ParameterError(
+            "--image-format: jpeg: it changes pixels outside of the mask too, so no label would be what changed: "
+            "must be png or tiff\nhint: make JPEG of normal and anomalous photos alike, afterwards, if a test needs it"
+        )
+    raise ParameterError(f"--image-format: {name}: must be {' or '.join(layout.formats)}")
+
+
+def plain_inputs(root: Path, layout: Layout) -> list[Path]:
+    """Return the plain files in a folder that a layout reads, relative to it, sorted; others of its kind are named.
+
+    Raises:
+        DataError: it is no folder, or has no others than those that are not read.
+    """
+    found = unwritten(root, walk(root, layout.suffixes | layout.unread))
+    kept = [path for path in found if path.suffix.lower() in layout.suffixes]
+    others = [path.as_posix() for path in found if path.suffix.lower() in layout.unread]
+    if others:
+        names = f"{len(others)} ({others[0]}{', ...' if len(others) > 1 else ''})"
+        if not kept:
+            raise DataError(
+                f"{root}: photos of other formats alone: {names}: {EXPECTED}\nhint: convert them to PNG first"
+            )
+        remark(f"{root}: passed over photos of other formats: {names}: {EXPECTED}")
+    return kept
 
 
 def unwritten(root: Path, paths: Sequence[Path]) -> list[Path]:

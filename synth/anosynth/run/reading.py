@@ -10,8 +10,73 @@ from pathlib import Path
 from typing import Any
 
 from anosynth.errors import DataError, ParameterError
+from anosynth.io.images import MAX_PIXELS
 
 _MAPS = ("roi", "exclude", "prior")
+
+
+@dataclass(frozen=True)
+class FeatureReading:
+    """What decides, beside the file, which features are read of it, and what generators learned of normal ones.
+
+    Attributes:
+        channel_dim: which dimension the channels are; None for the second of two or four, the first of three.
+        grid: (H, W) of the cells for layouts that do not tell.
+        key: of files that hold several tensors, which; "" for `features`, or the only one.
+        backbone: of photos, what makes their features; "" for files of features.
+        layers, weights, dim: of the backbone, see `anosynth.features.backbone` and `Patches`.
+        size: photos are brought to this many pixels on both sides first; 0 for as they are.
+        fit: a file or folder of normal features, or photos, that generators learn from; "" for the sources themselves.
+        fitted: a file of what they learned; a run fills it in.
+    """
+
+    channel_dim: int | None = None
+    grid: tuple[int, int] | None = None
+    key: str = ""
+    backbone: str = ""
+    layers: tuple[str, ...] = ()
+    weights: str = ""
+    dim: int = 1536
+    size: int = 0
+    fit: str = ""
+    fitted: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("fit", "fitted", "weights"):
+            if getattr(self, name) and not Path(getattr(self, name)).exists():
+                raise DataError(f"--{name}: {getattr(self, name)}: no such file")
+
+    def record(self, out: Path) -> dict[str, Any]:
+        """Return the plain form: paths relative to OUT, and what the files there hold."""
+        files = {name: getattr(self, name) for name in ("fit", "fitted", "weights") if getattr(self, name)}
+        relative = {
+            name: Path(os.path.relpath(Path(p).resolve(), out.resolve())).as_posix() for name, p in files.items()
+        }
+        digests = {name: _digest(Path(path)) for name, path in files.items() if name != "fit"}
+        grid = list(self.grid) if self.grid else None
+        return {**asdict(self), "grid": grid, "layers": list(self.layers), **relative, "sha256": digests}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any], out: Path) -> FeatureReading:
+        """Make of its plain form what `record` was called on, for the OUT where it is now.
+
+        Raises:
+            DataError: a file is gone, or holds something else than it did.
+        """
+        values = {field.name: record[field.name] for field in fields(cls)}
+        for name, digest in record["sha256"].items():
+            values[name] = str(out / str(values[name]))
+            if not Path(values[name]).exists():
+                raise DataError(f"{values[name]}: no such file: the data set was made with it (--{name})")
+            if _digest(Path(values[name])) != digest:
+                raise DataError(f"{values[name]}: does not hold what it held when the data set was made (--{name})")
+        grid = tuple(values["grid"]) if values["grid"] else None
+        return cls(**{**values, "grid": grid, "layers": tuple(values["layers"]), "fit": ""})
+
+    def origin(self) -> list[Any]:
+        """Return what decides, beside the file, which features are read of it."""
+        weights = _digest(Path(self.weights)) if self.weights else ""
+        return [self.channel_dim, self.grid, self.key, self.backbone, self.layers, weights, self.dim, self.size]
 
 
 @dataclass(frozen=True)
@@ -26,6 +91,8 @@ class Reading:
         roi, exclude, prior: photos: an image, or a folder with one for each photo: where defects may lie, where they
             must not (non-black pixels both), and how likely they are centred on a pixel (grey value); "" for none.
         mm_per_px: photos: what a pixel measures in millimetres.
+        max_pixels: photos: number of pixels that one may have; more is refused before it is unpacked.
+        features: features: how these are read; None for other families.
     """
 
     unit: str | None = None
@@ -35,10 +102,14 @@ class Reading:
     exclude: str = ""
     prior: str = ""
     mm_per_px: float | None = None
+    max_pixels: int = MAX_PIXELS
+    features: FeatureReading | None = None
 
     def __post_init__(self) -> None:
         if self.mm_per_px is not None and not 0 < self.mm_per_px < float("inf"):
             raise ParameterError(f"--mm-per-px: {self.mm_per_px}: must be a number > 0")
+        if self.max_pixels < 1:
+            raise ParameterError(f"--max-pixels: {self.max_pixels}: must be >= 1")
         for name in self._paths():
             if not Path(getattr(self, name)).exists():
                 raise DataError(f"--{name}: {getattr(self, name)}: no such file or folder{self._forms(name)}")
@@ -49,7 +120,8 @@ class Reading:
         relative = {
             name: Path(os.path.relpath(Path(p).resolve(), out.resolve())).as_posix() for name, p in paths.items()
         }
-        return {**asdict(self), **relative, "maps": {name: _digest(Path(path)) for name, path in paths.items()}}
+        own = {"features": self.features.record(out) if self.features else None}
+        return {**asdict(self), **own, **relative, "maps": {name: _digest(Path(path)) for name, path in paths.items()}}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], out: Path, *, maps: bool = True) -> Reading:
@@ -62,6 +134,8 @@ class Reading:
             DataError: a map is gone, or holds something else than it did.
         """
         values = {field.name: record[field.name] for field in fields(cls)}
+        if values["features"]:
+            values["features"] = FeatureReading.from_record(values["features"], out)
         if not maps:
             return cls(**{**values, "foreground": "none", **dict.fromkeys(_MAPS, "")})
         paths = {name: str(out / str(values[name])) for name in record["maps"]}
@@ -70,6 +144,10 @@ class Reading:
             if _digest(Path(paths[name])) != digest:
                 raise DataError(f"{paths[name]}: does not hold what it held when the data set was made (--{name})")
         return reading
+
+    @property
+    def of_features(self) -> FeatureReading:
+        return self.features or FeatureReading()
 
     def _paths(self) -> list[str]:
         own = self.foreground not in ("auto", "none") and not (":" in self.foreground and "/" not in self.foreground)

@@ -28,8 +28,14 @@ def write_report(out: Path, views: Mapping[str, Any]) -> Path:
     """
     lines = read_lines(manifests(out)[0])
     header = next(lines)
-    rows = _framed(out, lines) if header["recipe"].get("family") == "images" else lines
-    page = render(f"anosynth: {header['recipe']['recipe']}", header, rows, views)
+    rows, shown = lines, ""
+    if header["recipe"].get("family") == "images":
+        rows = _framed(out, lines)
+    elif header["recipe"].get("family") == "features":
+        from . import _shown
+
+        rows, shown = _shown.rows_of(out, lines), _shown.section(out, header)
+    page = render(f"anosynth: {header['recipe']['recipe']}", header, rows, views, shown)
     path = out / "report.html"
     with atomic_write(path) as file:
         file.write(page.encode("utf-8", "replace"))
