@@ -117,7 +117,7 @@ def _run(
         shard=shard,
         example=EXAMPLE,
         count=count,
-        image_format=form,
+        sample_format=form,
         reading=Reading(features=given),
     )
     plan = replace(plan, only=only) if only else plan
@@ -127,7 +127,15 @@ def _run(
     check(plan)
     _say_fit(plan)
     running.carry_out(
-        plan, out, workers=workers, overwrite=overwrite, on_error=on_error, report=report, as_json=json, say=_say_made
+        plan,
+        out,
+        workers=workers,
+        overwrite=overwrite,
+        on_error=on_error,
+        report=report,
+        as_json=json,
+        say=_say_made,
+        noun="files of features",
     )
 
 

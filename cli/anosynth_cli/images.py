@@ -99,7 +99,7 @@ def _run(
         reading=Reading(
             foreground=foreground, roi=roi, exclude=exclude, prior=prior, mm_per_px=mm_per_px, max_pixels=max_pixels
         ),
-        image_format=image_format,
+        sample_format=image_format,
     )
     if dry_run:
         running.print_plan(plan, as_json=json)

@@ -25,7 +25,7 @@ COMMANDS = {
 
 
 def main() -> None:
-    """Run the command line and exit: 0 done, 1 failed, 2 usage, 3 done with skipped files."""
+    """Run the command line and exit: 0 done, 1 failed, 2 usage, 3 done with skipped files or with faults found."""
     arguments = sys.argv[1:]
     for stream in (sys.stdout, sys.stderr):
         # File names need not be UTF-8; a message about one must not fail for it.

@@ -105,8 +105,14 @@ def carry_out(
     report: bool,
     as_json: bool,
     say: Callable[[dict[str, Any]], str] = lambda record: "",
+    noun: str = "anomalous samples",
 ) -> None:
-    """Run a plan with a progress bar, write the report, print the outcome and exit with its code."""
+    """Run a plan with a progress bar, write the report, print the outcome and exit with its code.
+
+    Args:
+        say: returns a line on the first record that was made.
+        noun: what a made record is one of.
+    """
     if on_error not in ("skip", "stop"):
         raise ParameterError(f"--on-error: {on_error}: must be skip or stop")
     total = len(plan)
@@ -139,12 +145,12 @@ def carry_out(
         from anosynth.run import write_report
 
         page = write_report(out, summary.views)
-    _print_outcome(summary, out, page, first, as_json=as_json)
+    _print_outcome(summary, out, page, first, noun, as_json=as_json)
     if summary.skipped:
         raise typer.Exit(3 if summary.made else 1)
 
 
-def _print_outcome(summary: Any, out: Path, page: Path | None, lengths: list[str], *, as_json: bool) -> None:
+def _print_outcome(summary: Any, out: Path, page: Path | None, lengths: list[str], noun: str, *, as_json: bool) -> None:
     for problem in summary.problems:
         say(f"skipped: {problem}")
     if summary.skipped > len(summary.problems):
@@ -167,7 +173,7 @@ def _print_outcome(summary: Any, out: Path, page: Path | None, lengths: list[str
     kept = f", {summary.kept} of them from an earlier run" if summary.kept else ""
     copied = f", {summary.copied} normal samples copied" if summary.copied else ""
     skipped = f", {summary.skipped} skipped" if summary.skipped else ""
-    sys.stdout.write(f"{out}: {summary.made} anomalous samples{copied}{skipped}{kept}\n")
+    sys.stdout.write(f"{out}: {summary.made} {noun}{copied}{skipped}{kept}\n")
     if page:
         sys.stdout.write(f"report: {page}\n")
 

@@ -378,7 +378,7 @@ def test_the_format_of_samples(home, call):
         assert call(f"replay {out}") == (0, "4 ok, 0 bad\n", "")
         assert call(line)[1] == f"{out}: 4 anomalous samples, 4 of them from an earlier run\n"
         header = json.loads((home / out / "manifest.jsonl").read_text().splitlines()[0])
-        assert header["image_format"] == (name or None)
+        assert header["sample_format"] == (name or None)
     for path in (home / "out-tiff" / "anomalous").iterdir():
         other = home / "out-" / "anomalous" / f"{path.stem}.png"
         other = other if other.exists() else other.with_suffix(".tiff")
@@ -386,7 +386,7 @@ def test_the_format_of_samples(home, call):
         assert read_image(path).opacity == read_image(other).opacity
     code, _, err = call(f"{FAST} --image-format png good out-tiff")
     assert code == 1
-    assert "differs in: image_format" in err
+    assert "differs in: sample_format" in err
     code, _, err = call(f"{FAST} --image-format png good out-png")
     assert code == 3
     assert err.startswith("skipped: c.tif: float32 of 1 channel: PNG holds 8 and 16 bit and up to 4 channels\nhint: ")

@@ -68,7 +68,7 @@ MADE = ["anomalous/train_000.npy", "labels/train_000.npy", "manifest.jsonl", "ma
 def test_the_first_line_that_anybody_types(home, call):
     code, out, err = call("features train.npy out/")
     assert code == 0
-    assert out == "out: 1 anomalous samples\nreport: out/report.html\n"
+    assert out == "out: 1 files of features\nreport: out/report.html\n"
     assert err == (
         "hypersphere: learns from the inputs, 1 file (--fit names others)\n"
         "anomalous/train_000.npy: 6 samples of 8 channels on 5 x 4 cells, float32\n"
@@ -154,7 +154,7 @@ def test_bfloat16_is_kept_where_the_format_can(home, call, form, code):
 def test_photos_by_way_of_a_backbone(home, call):
     line = "features good out --backbone filters --dim 20 -g gaussian --std 0.1 --no-report"
     code, out, _ = call(line)
-    assert (code, out) == (0, "out: 3 anomalous samples\n")
+    assert (code, out) == (0, "out: 3 files of features\n")
     net = Patches("filters", target_dim=20)
     photo = read_image(home / "good/1.png").pixels
     image = torch.from_numpy(np.moveaxis(photo, 2, 0).copy() if photo.ndim == 3 else photo[None])[None]
@@ -163,7 +163,7 @@ def test_photos_by_way_of_a_backbone(home, call):
     before, after = np.load("out/normal/1_000.npy"), np.load("out/anomalous/1_000.npy")
     assert np.array_equal(np.load("out/masks/1_000.npy"), (before != after).any(axis=0))
     assert call("verify out")[:2] == call("replay out")[:2] == (0, "3 ok, 0 bad\n")
-    assert call(line)[1] == "out: 3 anomalous samples, 3 of them from an earlier run\n"
+    assert call(line)[1] == "out: 3 files of features, 3 of them from an earlier run\n"
 
 
 def test_photos_of_a_data_set(home, call):

@@ -37,7 +37,7 @@ def normals(count: int, seed: int = 0, dtype: str = "f4") -> np.ndarray:
 def plan(root: Path, *parts, count: int = 1, shard=(1, 1), form: str = "", **how) -> Plan:
     recipe = Recipe([Vary(part) if isinstance(part, type) else part for part in parts or (Hypersphere,)], name="mix")
     reading = Reading(features=FeatureReading(**how))
-    return Plan(root, find_layout("features"), recipe, count=count, reading=reading, shard=shard, image_format=form)
+    return Plan(root, find_layout("features"), recipe, count=count, reading=reading, shard=shard, sample_format=form)
 
 
 def tree(folder: Path) -> dict[str, bytes]:

@@ -70,7 +70,7 @@ class Plan:
         split: of plain files, the shares of training, validation and test.
         categories: of a data set; empty for all.
         shard: (i, n), 1 <= i <= n: this run makes every n-th job.
-        image_format: of plain photos, "png" or "tiff" for all samples; "" for PNG, and TIFF of what was TIFF.
+        sample_format: of plain files; of photos "png" or "tiff" for all samples; "" for PNG, and TIFF of what was TIFF.
     """
 
     root: Path
@@ -84,7 +84,7 @@ class Plan:
     categories: tuple[str, ...] = ()
     only: tuple[Path, ...] = ()
     shard: tuple[int, int] = (1, 1)
-    image_format: str = ""
+    sample_format: str = ""
 
     def __post_init__(self) -> None:
         index, number = self.shard
@@ -93,7 +93,7 @@ class Plan:
         if self.count < 1:
             raise ParameterError(f"--count: {self.count}: must be >= 1")
         check_shares(self.split)
-        _check_format(self.image_format, self.layout)
+        _check_format(self.sample_format, self.layout)
 
     @cached_property
     def samples(self) -> list[Labelled]:
@@ -159,8 +159,8 @@ class Plan:
                 target = self.layout.target(source, generator["generator"], variant)
                 if self.reading.sample and Path(target).suffix.lower() in _MESHES:
                     target = Path(target).with_suffix(f"{Path(target).suffix}.ply").as_posix()
-                if self.image_format:
-                    target = Path(target).with_suffix(self.layout.formats[self.image_format]).as_posix()
+                if self.sample_format:
+                    target = Path(target).with_suffix(self.layout.formats[self.sample_format]).as_posix()
                 yield Job(target, "make", source, variant, self.split_of(source), generator)
 
     def _drawn(self, source: Source, variant: int) -> dict[str, Any]:
@@ -200,7 +200,7 @@ class Plan:
             "layout": self.layout.name,
             "recipe": self.recipe.record(),
             **self.reading.record(out),
-            "image_format": self.image_format or None,
+            "sample_format": self.sample_format or None,
             "held_out": self.held_out if self.layout.holds_out else None,
             "split": None if self.layout.holds_out else list(self.split),
             "categories": list(self.categories),

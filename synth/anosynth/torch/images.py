@@ -109,7 +109,8 @@ def sample_of(sample: Any) -> Image:
     elif isinstance(sample, np.ndarray):
         image = _of_array(sample)
     elif is_pillow(sample):
-        image = Image(_of_pillow(sample))
+        # What `io.images.read_image` makes of such a file.
+        image = Image(pixels := _of_pillow(sample), opacity=pixels.ndim == 3 and pixels.shape[2] in (2, 4))
     elif isinstance(sample, Image):
         image = sample
     else:
