@@ -7,7 +7,10 @@ from typing import Annotated, Optional
 
 import typer
 
+from anosynth.errors import ParameterError
 from anosynth.io.images import MAX_PIXELS
+from anosynth.params import METRES, Choice, unit_of
+from anosynth.recipe import Recipe
 from anosynth.run.reading import Reading
 
 from . import making, running
@@ -101,7 +104,20 @@ def _run(
         ),
         sample_format=image_format,
     )
+    if mm_per_px is None:
+        _check_units(plan.recipe)
     if dry_run:
         running.print_plan(plan, as_json=json)
         return
     running.carry_out(plan, out, workers=workers, overwrite=overwrite, on_error=on_error, report=report, as_json=json)
+
+
+def _check_units(recipe: Recipe) -> None:
+    """Raise ParameterError if a value is in millimetres and the like: what a pixel measures is not known."""
+    for _, vary in recipe.parts:
+        for name, value in vary.values.items():
+            for end in value.values if isinstance(value, Choice) else (value,):
+                if (unit_of(end) or "px").rstrip("2") in METRES:
+                    raise ParameterError(
+                        f"`{name}`: {value}: what a pixel measures is not known\nhint: give it with --mm-per-px"
+                    )

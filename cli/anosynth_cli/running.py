@@ -7,7 +7,7 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ VIEWS = 40
 """Samples with a 3-D view in the report."""
 
 _SHOWN = 40
+_ALIKE = 10
+"""From so many samples on, skipped for one and the same reason, it is said once."""
 
 
 def parse_seed(text: str) -> int:
@@ -151,7 +153,7 @@ def carry_out(
 
 
 def _print_outcome(summary: Any, out: Path, page: Path | None, lengths: list[str], noun: str, *, as_json: bool) -> None:
-    for problem in summary.problems:
+    for problem in _gathered(summary.problems):
         say(f"skipped: {problem}")
     if summary.skipped > len(summary.problems):
         say(f"skipped: and {summary.skipped - len(summary.problems)} more; the manifest names them")
@@ -176,6 +178,22 @@ def _print_outcome(summary: Any, out: Path, page: Path | None, lengths: list[str
     sys.stdout.write(f"{out}: {summary.made} {noun}{copied}{skipped}{kept}\n")
     if page:
         sys.stdout.write(f"report: {page}\n")
+
+
+def _gathered(problems: Sequence[str]) -> Iterator[str]:
+    """Yield the problems; the names of many samples with one and the same are put on one line."""
+    names: dict[str, list[str]] = {}
+    for problem in problems:
+        name, _, reason = problem.partition(": ")
+        names.setdefault(reason, []).append(name)
+    told = set()
+    for problem in problems:
+        reason = problem.partition(": ")[2]
+        if len(names[reason]) < _ALIKE:
+            yield problem
+        elif reason not in told:
+            told.add(reason)
+            yield f"{', '.join(names[reason])}: {reason}"
 
 
 @contextmanager

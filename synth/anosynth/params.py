@@ -119,6 +119,13 @@ def split_length(value: float | str) -> tuple[float, str | None]:
     return float(value), None
 
 
+def unit_of(value: Any) -> str | None:
+    """Return the unit of a written length or area, or of the ends of a range; None if there is none."""
+    value = value.low if isinstance(value, Range) else value
+    match = _LENGTH.fullmatch(value) if isinstance(value, str) else None
+    return match[2] if match else None
+
+
 def extra_of(field: FieldInfo) -> Mapping[str, Any]:
     """Return what `param` declared beside type, default and help."""
     extra = field.json_schema_extra

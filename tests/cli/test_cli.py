@@ -557,3 +557,21 @@ def test_messages_and_data_do_not_mix(home):
     assert json.loads(done.stdout)["skipped"] == 1
     assert done.stderr.startswith("skipped: b.ply: ")
     assert "\x1b" not in done.stderr + done.stdout
+
+
+def test_lengths_in_millimetres_need_the_size_of_a_pixel(home, call):
+    code, _, err = call("images --no-report -g scratch --length 3mm:9mm good out")
+    assert code == 2
+    assert err == "error: `length`: 3.0mm:9.0mm: what a pixel measures is not known\nhint: give it with --mm-per-px\n"
+    assert call("images --no-report -g scratch --length 3mm:9mm --mm-per-px 0.1 good out")[0] == 0
+
+
+def test_one_reason_for_many_samples_is_said_once(home, call):
+    for number in range(12):
+        (home / "good" / f"{number:02d}.png").write_bytes(b"text")
+    (home / "good" / "empty.png").write_bytes(b"")
+    code, _, err = call("images --no-report good out")
+    assert code == 3
+    lines = [line for line in err.splitlines() if line.startswith("skipped: ")]
+    names = ", ".join(f"{number:02d}.png" for number in range(12))
+    assert [line.split(": ")[1] for line in lines] == [names, "empty.png"]
