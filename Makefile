@@ -22,5 +22,6 @@ bench:
 	$(BIN)/python benchmarks/orientation.py
 	$(BIN)/python benchmarks/labels.py
 	$(BIN)/python benchmarks/images.py
+	$(BIN)/python benchmarks/features.py
 	$(BIN)/python benchmarks/offline.py
 	$(BIN)/python benchmarks/command.py

@@ -5,8 +5,8 @@
 The bare step is SimpleNet's: adaptor Linear(1536, 1536), discriminator Linear(1536, 1024) + BatchNorm + LeakyReLU +
 Linear(1024, 1), forward over [normal; fake], loss, backward, two AdamW updates, B = 8 samples of 36 x 36 cells. Its
 fakes are the features themselves plus one tensor that is ready. A generator's row is the time of its forward alone, in
-CPU milliseconds and as a share of the step; all take turns, and each time is the least of the repeats, which is what a
-busy machine disturbs least.
+CPU milliseconds and as a share of the step, and so is that of the published loops; all take turns, and each time is
+the least of the repeats, which is what a busy machine disturbs least.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def training(repeats: int) -> None:
         "gradient-ascent, 20 steps": GradientAscent(),
         "local-gaussian, 32 samples": LocalGaussian(samples=32),
     }
-    functions: dict[str, Callable[[], Any]] = {"bare step": step}
+    functions: dict[str, Callable[[], Any]] = {"bare step": step, **published(rows)}
     for name, generator in generators.items():
         module = generator.module(channel_dim=2, grid=(SIDE, SIDE), scorer=scorer)
         if name == "prototype-swap":
@@ -119,6 +119,29 @@ def training(repeats: int) -> None:
     print(f"{'B = 8, 36 x 36 x 1536, float32':40}{'ms':>9}{'of the step':>13}")
     for name, seconds in times.items():
         print(f"{name:40}{seconds * 1000:9.1f}{seconds / times['bare step']:13.1%}", flush=True)
+
+
+def published(rows: torch.Tensor) -> dict[str, Callable[[], torch.Tensor]]:
+    """Return what the loops of SimpleNet, UniAD and PBAS do to (B, P, C), written down plainly over torch's randomness.
+
+    They have no stream for each sample, no labels and no care for a distance of 0.
+    """
+    flat, centres = rows.reshape(-1, CHANNELS), rows.mean(dim=0)
+    unit = torch.nn.functional.normalize
+
+    def gaussian() -> torch.Tensor:
+        return flat + torch.normal(0.0, 0.015, flat.shape)
+
+    def jitter() -> torch.Tensor:
+        return flat + torch.randn(flat.shape) * (20.0 / CHANNELS * flat.norm(dim=1, keepdim=True))
+
+    def hypersphere() -> torch.Tensor:
+        away = flat - centres[(unit(flat) @ unit(centres).T).argmax(dim=1)]
+        distance = away.norm(dim=1, keepdim=True)
+        return flat + (0.25 * distance.mean() * away / distance).detach()
+
+    loops = {"gaussian": gaussian, "jitter": jitter, "hypersphere": hypersphere}
+    return {f"published loop: {name}": loop for name, loop in loops.items()}
 
 
 def local_gaussian() -> None:
