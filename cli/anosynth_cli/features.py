@@ -36,15 +36,12 @@ Values: 0.02, a range 0.005:0.03 or 0.005:0.03:log, a choice a|b. A worker takes
 def command(arguments: Sequence[str]) -> Callable[..., None]:
     """Return the command; its options are those of the generator that the line names."""
     _run.__doc__ = _HELP
-    return making.with_generator(_run, "features", _DEFAULT, arguments)
+    return making.command(_run, "features", _DEFAULT, arguments, without=("held_out", "split"))
 
 
 def _run(
-    paths: making.Paths = [],  # noqa: B006 - typer's form
+    given: making.Given,
     *,
-    values: dict[str, str],
-    generator: making.GeneratorName = _DEFAULT,
-    recipe: making.RecipeName = None,
     fit: Annotated[str, typer.Option(help="Normal features (or photos) to learn from: a file or a folder.")] = "",
     fitted: Annotated[str, typer.Option(help="What was learned earlier: OUT/_fit/fitted.safetensors.")] = "",
     channel_dim: Annotated[
@@ -59,29 +56,17 @@ def _run(
     weights: Annotated[str, typer.Option(help="File of the backbone's weights.")] = "",
     size: Annotated[int, typer.Option(min=0, help="Pixels on a side that photos are brought to; 0: as is.")] = 0,
     dim: Annotated[int, typer.Option(min=1, help="Channels of the features of photos.")] = 1536,
-    dataset: Annotated[making.Text, typer.Option(help="Layout of a data set of photos; needs --backbone.")] = None,
-    root: making.Root = None,
-    category: making.Category = [],  # noqa: B006
-    count: Annotated[int, typer.Option(min=1, help="Anomalous copies of each input file.")] = 1,
-    seed: making.Seed = "0",
-    workers: making.Workers = 1,
-    shard: making.Shard = "1/1",
-    dry_run: making.DryRun = False,
-    overwrite: making.Overwrite = False,
-    report: making.Report = True,
-    on_error: making.OnError = "skip",
-    json: making.Json = False,
 ) -> None:
     from anosynth.datasets.layout import find_layout
     from anosynth.run.of_features import check
 
-    if (layers or weights or size or dataset) and not backbone:
+    if (layers or weights or size or given.dataset) and not backbone:
         raise ParameterError("--layers, --weights, --size and --dataset: only for photos, with --backbone")
     if backbone and (key or grid or channel_dim is not None):
         raise ParameterError("--key, --grid and --channel-dim: only for files of features, not with --backbone")
     if fit and fitted:
         raise ParameterError("--fit and --fitted: what was fitted learns no more: give one of the two")
-    given = FeatureReading(
+    reading = FeatureReading(
         channel_dim=channel_dim,
         grid=_grid(grid),
         key=key,
@@ -97,46 +82,25 @@ def _run(
     if form and form not in find_layout(plain).formats:
         raise ParameterError(f"--format: {form}: must be {', '.join(find_layout(plain).formats)}")
     only: tuple[Path, ...] = ()
-    if dataset is not None:
-        paths, only = _of_dataset(paths, dataset, root, category)
-    elif root is not None or category:
-        raise ParameterError("--root and --category: only together with --dataset")
+    plain_files = given
+    if given.dataset is not None:
+        paths, only = _of_dataset(given.paths, given.dataset, given.root, given.category)
+        plain_files = replace(given, paths=paths, dataset=None, root=None, category=[])
     plan, out = making.plan_of(
+        replace(plain_files, split="1:0:0"),
         "features",
         plain,
-        paths,
-        mix=recipe,
-        generator=generator,
-        values=values,
-        dataset=None,
-        root=None,
-        category=(),
-        held_out=0.2,
-        split="1:0:0",
-        seed=seed,
-        shard=shard,
-        example=EXAMPLE,
-        count=count,
+        EXAMPLE,
         sample_format=form,
-        reading=Reading(features=given),
+        reading=Reading(features=reading),
     )
     plan = replace(plan, only=only) if only else plan
-    if dry_run:
-        running.print_plan(plan, as_json=json)
+    if given.dry_run:
+        running.print_plan(plan, as_json=given.json)
         return
     check(plan)
     _say_fit(plan)
-    running.carry_out(
-        plan,
-        out,
-        workers=workers,
-        overwrite=overwrite,
-        on_error=on_error,
-        report=report,
-        as_json=json,
-        say=_say_made,
-        noun="files of features",
-    )
+    making.carry_out(given, plan, out, say=_say_made, noun="files of features")
 
 
 def _of_dataset(

@@ -33,21 +33,12 @@ Values: 0.02, a range 0.005:0.03 or 0.005:0.03:log, a choice a|b. Lengths are fr
 def command(arguments: Sequence[str]) -> Callable[..., None]:
     """Return the command; its options are those of the generator that the line names, if it names one."""
     _run.__doc__ = _HELP
-    return making.with_generator(_run, "images", None, arguments)
+    return making.command(_run, "images", None, arguments)
 
 
 def _run(
-    paths: making.Paths = [],  # noqa: B006 - typer's form
+    given: making.Given,
     *,
-    values: dict[str, str],
-    generator: making.GeneratorName = None,
-    recipe: making.RecipeName = None,
-    dataset: making.Dataset = None,
-    root: making.Root = None,
-    category: making.Category = [],  # noqa: B006
-    held_out: making.HeldOut = 0.2,
-    split: making.Split = "0.7:0.1:0.2",
-    count: making.Count = 1,
     foreground: Annotated[
         str,
         typer.Option(
@@ -74,31 +65,13 @@ def _run(
             show_default=False,
         ),
     ] = "",
-    seed: making.Seed = "0",
-    workers: making.Workers = 1,
-    shard: making.Shard = "1/1",
-    dry_run: making.DryRun = False,
-    overwrite: making.Overwrite = False,
-    report: making.Report = True,
-    on_error: making.OnError = "skip",
-    json: making.Json = False,
 ) -> None:
     plan, out = making.plan_of(
+        given,
         "images",
         "photos",
-        paths,
-        mix=recipe or (None if generator else _MIX),
-        generator=generator,
-        values=values,
-        dataset=dataset,
-        root=root,
-        category=category,
-        held_out=held_out,
-        split=split,
-        seed=seed,
-        shard=shard,
-        example=EXAMPLE,
-        count=count,
+        EXAMPLE,
+        mix=_MIX,
         reading=Reading(
             foreground=foreground, roi=roi, exclude=exclude, prior=prior, mm_per_px=mm_per_px, max_pixels=max_pixels
         ),
@@ -106,10 +79,10 @@ def _run(
     )
     if mm_per_px is None:
         _check_units(plan.recipe)
-    if dry_run:
-        running.print_plan(plan, as_json=json)
+    if given.dry_run:
+        running.print_plan(plan, as_json=given.json)
         return
-    running.carry_out(plan, out, workers=workers, overwrite=overwrite, on_error=on_error, report=report, as_json=json)
+    making.carry_out(given, plan, out)
 
 
 def _check_units(recipe: Recipe) -> None:

@@ -1,12 +1,14 @@
-"""What `anosynth pointcloud` and `anosynth images` share: their options, and the plan that these make."""
+"""What the commands that make data sets share: their options, the plan that these make, and the run."""
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import MISSING, dataclass, field, fields
 from glob import glob, has_magic
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any, Optional, get_type_hints
 
 import typer
 
@@ -18,34 +20,61 @@ from . import options, running
 
 Text = Optional[str]  # noqa: UP045 - evaluated at run time
 
-Paths = Annotated[list[Path], typer.Argument(metavar="PATHS...", help="Inputs, then OUT.", show_default=False)]
-GeneratorName = Annotated[Text, typer.Option("--generator", "-g", help="Generator; see `anosynth list`.")]
-RecipeName = Annotated[Text, typer.Option("--recipe", "-r", help="Weighted mix: a YAML file or a name.")]
-Dataset = Annotated[Text, typer.Option(help="Layout of the input and of OUT; see the README.")]
-Root = Annotated[Optional[Path], typer.Option(help="Where the data set is (with --dataset).")]  # noqa: UP045
-Category = Annotated[list[str], typer.Option(help="Category of the data set; may be repeated.")]
-HeldOut = Annotated[
-    float,
-    typer.Option(help="Share of the normal samples that anomalies are made of and training loses (with --dataset)."),
-]
-Split = Annotated[
-    str, typer.Option(help="Shares of the inputs for training, validation and test; what is made of one follows it.")
-]
-Count = Annotated[int, typer.Option(min=1, help="Anomalous samples for each input.")]
-Seed = Annotated[str, typer.Option(help="A whole number, or `random` to draw and print one.")]
-Workers = Annotated[int, typer.Option(min=1, help="Local processes; the result does not depend on it.")]
-Shard = Annotated[str, typer.Option(help="Make only part i of n, 1 <= i <= n: i/n.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be made, and make nothing.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what anosynth wrote in OUT before.")]
-Report = Annotated[bool, typer.Option(help="Write OUT/report.html.")]
-OnError = Annotated[str, typer.Option(help="skip: go on without a bad file (exit code 3); stop: end there.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")]
+
+@dataclass(frozen=True)
+class Given:
+    """The options that all these commands have, as a command line gives them: declared here and nowhere else.
+
+    Attributes:
+        values: the options of the generator that were given, as they were written.
+    """
+
+    paths: Annotated[list[Path], typer.Argument(metavar="PATHS...", help="Inputs, then OUT.", show_default=False)] = (
+        field(default_factory=list)
+    )
+    generator: Annotated[Text, typer.Option("--generator", "-g", help="Generator; see `anosynth list`.")] = None
+    recipe: Annotated[Text, typer.Option("--recipe", "-r", help="Weighted mix: a YAML file or a name.")] = None
+    dataset: Annotated[Text, typer.Option(help="Layout of the input and of OUT; see the README.")] = None
+    root: Annotated[Optional[Path], typer.Option(help="Where the data set is (with --dataset).")] = None  # noqa: UP045
+    category: Annotated[list[str], typer.Option(help="Category of the data set; may be repeated.")] = field(
+        default_factory=list
+    )
+    held_out: Annotated[
+        float,
+        typer.Option(
+            help="Share of the normal samples that anomalies are made of and training loses (with --dataset)."
+        ),
+    ] = 0.2
+    split: Annotated[
+        str,
+        typer.Option(help="Shares of the inputs for training, validation and test; what is made of one follows it."),
+    ] = "0.7:0.1:0.2"
+    count: Annotated[int, typer.Option(min=1, help="Anomalous samples for each input.")] = 1
+    seed: Annotated[str, typer.Option(help="A whole number, or `random` to draw and print one.")] = "0"
+    workers: Annotated[int, typer.Option(min=1, help="Local processes; the result does not depend on it.")] = 1
+    shard: Annotated[str, typer.Option(help="Make only part i of n, 1 <= i <= n: i/n.")] = "1/1"
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be made, and make nothing.")] = False
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what anosynth wrote in OUT before.")] = False
+    report: Annotated[bool, typer.Option(help="Write OUT/report.html.")] = True
+    on_error: Annotated[str, typer.Option(help="skip: go on without a bad file (exit code 3); stop: end there.")] = (
+        "skip"
+    )
+    json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False
+    values: dict[str, str] = field(default_factory=dict)
 
 
-def with_generator(
-    run: Callable[..., None], family: str, default: str | None, arguments: Sequence[str]
+_AFTER_OWN = "seed"
+"""In help, a command's own options stand before this one."""
+
+
+def command(
+    run: Callable[..., None], family: str, default: str | None, arguments: Sequence[str], *, without: Sequence[str] = ()
 ) -> Callable[..., None]:
-    """Return `run` with the options of the generator that the line names; of none if a recipe makes the choice.
+    """Return `run(given, **own)` as a command that has the common options and those of the generator.
+
+    Args:
+        default: the generator if the line names none; None for no generator's options then.
+        without: common options that this command does not have.
 
     Raises:
         ParameterError: the line names a generator and a recipe.
@@ -56,58 +85,104 @@ def with_generator(
     if name and recipe:
         raise ParameterError("--generator and --recipe: a recipe names its generators itself; give one of the two")
     chosen = None if recipe else name or default
-    return options.with_parameters(run, find(family, chosen) if chosen else Generator)
+    joined = _joined(run, {"generator": None if recipe else default}, without)
+    return options.with_parameters(joined, find(family, chosen) if chosen else Generator)
+
+
+def _joined(run: Callable[..., None], defaults: dict[str, Any], without: Sequence[str]) -> Callable[..., None]:
+    hints = get_type_hints(Given, include_extras=True)
+    common = [
+        inspect.Parameter(
+            f.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            annotation=hints[f.name],
+            default=defaults.get(f.name, f.default if f.default_factory is MISSING else f.default_factory()),
+        )
+        for f in fields(Given)
+        if f.name not in without
+    ]
+    own = [p for name, p in inspect.signature(run, eval_str=True).parameters.items() if name != "given"]
+    place = [parameter.name for parameter in common].index(_AFTER_OWN)
+
+    def joined(**given: Any) -> None:
+        mine = {parameter.name: given.pop(parameter.name) for parameter in own}
+        run(Given(**given), **mine)
+
+    joined.__doc__ = run.__doc__
+    joined.__signature__ = inspect.Signature([*common[:place], *own, *common[place:]])  # type: ignore[attr-defined]
+    return joined
 
 
 def plan_of(
-    family: str,
-    plain: str,
-    paths: Sequence[Path],
-    *,
-    mix: str | None,
-    generator: str | None,
-    values: dict[str, str],
-    dataset: str | None,
-    root: Path | None,
-    category: Sequence[str],
-    held_out: float,
-    split: str,
-    seed: str,
-    shard: str,
-    example: str,
-    **more: Any,
+    given: Given, family: str, plain: str, example: str, *, mix: str | None = None, **more: Any
 ) -> tuple[Plan, Path]:
     """Return the plan of a command line and its OUT.
 
     Args:
         plain: the layout of plain files of this family.
-        mix: recipe, a file or a name; or None to use `generator` with `values`.
+        mix: the recipe if the line names neither one nor a generator.
         more: passed on to `Plan`.
     """
     from anosynth.datasets.layout import find_layout
     from anosynth.recipe import Recipe, Vary
 
-    if not 0 < held_out < 1:
-        raise ParameterError(f"--held-out: {held_out}: must be > 0 and < 1")
-    recipe = Recipe.read(mix) if mix else Recipe([Vary(find(family, str(generator)), **values)], name=str(generator))
+    if not 0 < given.held_out < 1:
+        raise ParameterError(f"--held-out: {given.held_out}: must be > 0 and < 1")
+    name = given.recipe or (None if given.generator else mix)
+    generator = str(given.generator)
+    recipe = Recipe.read(name) if name else Recipe([Vary(find(family, generator), **given.values)], name=generator)
     if recipe.family != family:
         raise ParameterError(f"recipe `{recipe.name}`: makes {recipe.family}, this command makes {family}")
-    common = {"recipe": recipe, "seed": running.parse_seed(seed), "shard": running.parse_shard(shard), **more}
-    if dataset is not None:
-        layout = find_layout(dataset)
+    common = {
+        "recipe": recipe,
+        "seed": running.parse_seed(given.seed),
+        "shard": running.parse_shard(given.shard),
+        "count": given.count,
+        **more,
+    }
+    paths = given.paths
+    if given.dataset is not None:
+        layout = find_layout(given.dataset)
         if layout.family != family:
-            raise ParameterError(f"--dataset: {dataset}: holds {layout.family}, this command makes {family}")
+            raise ParameterError(f"--dataset: {given.dataset}: holds {layout.family}, this command makes {family}")
         if len(paths) > 1:
             raise ParameterError(f"{paths[0]}: with --dataset give OUT alone; --root says where the data set is")
-        home = running.dataset_root(layout, root)
-        out = paths[0] if paths else Path("anosynth-out") / dataset
-        return Plan(home, layout, held_out=held_out, categories=tuple(category), **common), out
-    if root is not None or category:
+        home = running.dataset_root(layout, given.root)
+        out = paths[0] if paths else Path("anosynth-out") / given.dataset
+        return Plan(home, layout, held_out=given.held_out, categories=tuple(given.category), **common), out
+    if given.root is not None or given.category:
         raise ParameterError("--root and --category: only together with --dataset")
     if len(paths) < 2:
         raise ParameterError(f"PATHS: expected inputs and OUT\nhint: {example}")
     home, only = _inputs(paths[:-1], plain)
-    return Plan(home, find_layout(plain), only=only, split=running.parse_split(split), **common), paths[-1]
+    return Plan(home, find_layout(plain), only=only, split=running.parse_split(given.split), **common), paths[-1]
+
+
+def carry_out(
+    given: Given,
+    plan: Plan,
+    out: Path,
+    *,
+    say: Callable[[dict[str, Any]], str] = lambda record: "",
+    noun: str = "anomalous samples",
+) -> None:
+    """Run a plan as a command line asks for, print the outcome and exit with its code.
+
+    Args:
+        say: returns a line on the first record that was made.
+        noun: what a made record is one of.
+    """
+    running.carry_out(
+        plan,
+        out,
+        workers=given.workers,
+        overwrite=given.overwrite,
+        on_error=given.on_error,
+        report=given.report,
+        as_json=given.json,
+        say=say,
+        noun=noun,
+    )
 
 
 def _inputs(paths: Sequence[Path], plain: str) -> tuple[Path, tuple[Path, ...]]:

@@ -30,65 +30,22 @@ or 0.15mm together with --unit.
 def command(arguments: Sequence[str]) -> Callable[..., None]:
     """Return the command; its options are those of the generator that the line names."""
     _run.__doc__ = _HELP
-    return making.with_generator(_run, "pointclouds", _DEFAULT, arguments)
+    return making.command(_run, "pointclouds", _DEFAULT, arguments)
 
 
 def _run(
-    paths: making.Paths = [],  # noqa: B006 - typer's form
+    given: making.Given,
     *,
-    values: dict[str, str],
-    generator: making.GeneratorName = _DEFAULT,
-    recipe: making.RecipeName = None,
-    dataset: making.Dataset = None,
-    root: making.Root = None,
-    category: making.Category = [],  # noqa: B006
-    held_out: making.HeldOut = 0.2,
-    split: making.Split = "0.7:0.1:0.2",
-    count: making.Count = 1,
     unit: Annotated[making.Text, typer.Option(help="Unit of the coordinates: mm, cm, um, m or inch.")] = None,
     sample: Annotated[int, typer.Option(min=0, help="Sample this many points from each mesh; 0 keeps meshes.")] = 0,
-    seed: making.Seed = "0",
-    workers: making.Workers = 1,
-    shard: making.Shard = "1/1",
-    dry_run: making.DryRun = False,
-    overwrite: making.Overwrite = False,
-    report: making.Report = True,
-    on_error: making.OnError = "skip",
-    json: making.Json = False,
 ) -> None:
     if unit is not None and unit not in METRES:
         raise ParameterError(f"--unit: {unit}: must be one of {', '.join(METRES)}")
-    plan, out = making.plan_of(
-        "pointclouds",
-        "folder",
-        paths,
-        mix=recipe,
-        generator=generator,
-        values=values,
-        dataset=dataset,
-        root=root,
-        category=category,
-        held_out=held_out,
-        split=split,
-        seed=seed,
-        shard=shard,
-        example=EXAMPLE,
-        count=count,
-        reading=Reading(unit=unit, sample=sample),
-    )
-    if dry_run:
-        running.print_plan(plan, as_json=json)
+    plan, out = making.plan_of(given, "pointclouds", "folder", EXAMPLE, reading=Reading(unit=unit, sample=sample))
+    if given.dry_run:
+        running.print_plan(plan, as_json=given.json)
         return
-    running.carry_out(
-        plan,
-        out,
-        workers=workers,
-        overwrite=overwrite,
-        on_error=on_error,
-        report=report,
-        as_json=json,
-        say=_say_lengths,
-    )
+    making.carry_out(given, plan, out, say=_say_lengths)
 
 
 def _say_lengths(record: dict[str, Any]) -> str:
