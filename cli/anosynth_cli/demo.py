@@ -20,6 +20,7 @@ def command(arguments: Sequence[str]) -> Callable[..., None]:
 def _run(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write to.")] = Path("anosynth-demo"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier demo there.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
     """Make toy parts, put every kind of defect on them, check the result and write a report."""
     from anosynth.datasets.layout import find_layout
@@ -33,7 +34,7 @@ def _run(
     plan = Plan(parts, find_layout("folder"), recipe=Recipe.read("all-defects"), count=2)
     made = out / "anomalous"
     running.say(f"putting defects on them: anosynth pointcloud --recipe all-defects --count 2 {parts} {made}")
-    running.carry_out(plan, made, workers=1, overwrite=overwrite, on_error="skip", report=True, as_json=False)
+    running.carry_out(plan, made, workers=1, overwrite=overwrite, on_error="skip", report=True, as_json=json)
     findings = list(verify(made))
     bad = [finding for finding in findings if finding.state == "bad"]
     running.say(f"verified: {len(findings) - len(bad)} of {len(findings)} samples whole, labels exactly what changed")

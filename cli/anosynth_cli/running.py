@@ -9,6 +9,8 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -80,21 +82,43 @@ def say(text: str) -> None:
 
 
 def print_plan(plan: Plan, *, as_json: bool) -> None:
-    """Print what a plan would make: a line a sample, JSON lines with `as_json`."""
-    number = 0
-    for number, job in enumerate(plan.jobs(), 1):
+    """Print what a plan would make and cost: a line a sample, JSON lines with `as_json`, the last one of kind total."""
+    from anosynth.run.estimate import estimate
+
+    for job in plan.jobs() if as_json else islice(plan.jobs(), _SHOWN):
         row = {"id": job.id, "kind": job.kind, "source": job.source.path.as_posix(), "generator": job.generator}
         if as_json:
             sys.stdout.write(json.dumps(row) + "\n")
-        elif number <= _SHOWN:
+        else:
             drawn = {k: v for k, v in job.generator.items() if k not in ("generator", "family", "version")}
             values = " ".join(f"{name}={_short(value)}" for name, value in drawn.items())
             name = job.generator.get("generator", "copy")
             sys.stdout.write(f"{row['source']} -> {job.id}  {name}  {values}".rstrip() + "\n")
-    if not as_json:
-        if number > _SHOWN:
-            sys.stdout.write(f"... and {number - _SHOWN} more\n")
-        say(f"{number} samples would be written; nothing was")
+    cost = estimate(plan)
+    if as_json:
+        sys.stdout.write(json.dumps({"kind": "total", **asdict(cost)}) + "\n")
+        return
+    if len(plan) > _SHOWN:
+        sys.stdout.write(f"... and {len(plan) - _SHOWN} more\n")
+    copied = f" and {cost.copied} normal samples copied" if cost.copied else ""
+    say(f"{cost.made} samples would be made{copied}; nothing was")
+    if cost.bytes is not None and cost.seconds is not None:
+        say(f"about {_size(cost.bytes)} and {_duration(cost.seconds)} of one process, going by {cost.tried} of them")
+
+
+def _size(number: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.3g} {unit}"
+        number /= 1000
+    return f"{number:.3g} TB"
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.2g} s" if seconds < 100 else f"{seconds:.3g} s"
 
 
 def carry_out(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json as jsonlib
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,8 +28,9 @@ def _run(
     count: Annotated[int, typer.Option(min=1, help="Samples of each part.")] = 4,
     points: Annotated[int, typer.Option(min=100, help="Points of each scan.")] = 20_000,
     seed: Annotated[int, typer.Option(help="Seed of sizes and scans.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print a JSON line for each file.")] = False,
 ) -> None:
     from anosynth.toy import make_toy
 
     for path in make_toy(kind, out, seed=seed, count=count, points=points):
-        sys.stdout.write(f"{path}\n")
+        sys.stdout.write(f"{jsonlib.dumps({'path': str(path)}) if json else path}\n")
