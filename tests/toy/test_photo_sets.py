@@ -97,3 +97,15 @@ def test_views_of_a_specimen(tmp_path):
 def test_unknown(tmp_path):
     with pytest.raises(UnknownGenerator, match="no toy `viza`; did you mean `visa`"):
         make_photos("viza", tmp_path, seed=0, count=1)
+
+
+@pytest.mark.parametrize("kind", images.DEFECTS)
+def test_photos_of_one_kind_with_defects_and_masks(tmp_path, kind):
+    make_toy(kind, tmp_path, seed=0, count=3)
+    names = {folder: sorted(p.name for p in (tmp_path / folder).iterdir()) for folder in ("good", "defects", "masks")}
+    assert names["good"] == ["000.png", "001.png", "002.png"]
+    assert names["defects"] == names["masks"] == sorted(f"{defect}_000.png" for defect in images.DEFECTS[kind])
+    for name in names["masks"]:
+        mask = pixels(tmp_path / "masks" / name)
+        assert set(np.unique(mask)) == {0, 255}
+        assert mask.shape == pixels(tmp_path / "defects" / name).shape[:2]

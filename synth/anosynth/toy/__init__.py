@@ -133,6 +133,9 @@ _LAYOUTS = {
 }
 
 _PHOTO_SETS = {
+    "washer": "photos of brushed washers: good ones, and defective ones with masks",
+    "fabric": "photos of a twill: good ones, and defective ones with masks",
+    "tablet": "photos of speckled tablets: good ones, and defective ones with masks",
     "mvtec": "data set in the layout of MVTec AD: photos of washers, fabric and tablets",
     "mvtec-loco": "data set in the layout of MVTec LOCO AD: photos of tablets and washers, some with a part too many",
     "mpdd": "data set in the layout of MPDD: the photos of `mvtec`",

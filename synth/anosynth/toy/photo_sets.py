@@ -1,4 +1,4 @@
-"""Toy data sets in the layouts of real sets of photos, to try `--dataset` without their data."""
+"""Toy photos: folders of one kind, and data sets in the layouts of real ones, to try `--dataset` without their data."""
 
 from __future__ import annotations
 
@@ -23,19 +23,35 @@ _EXTRA = 254
 
 
 def make_photos(kind: str, out: Path, *, seed: int, count: int) -> list[Path]:
-    """Write a toy data set in the layout `kind` under the folder `out` and return its files, sorted.
+    """Write toy photos of a kind, or a toy data set in a layout, under the folder `out`; return its files, sorted.
 
-    Each category has about `count` normal training photos (specimens of five views in `real-iad`) and half as many, at
-    least one, of each other sort: normal ones and kinds of defect, with their masks. A photo or mask depends on the
-    seed and its own path alone, tables on what there is.
+    A kind of photo (`washer`) gives `count` of them in `good`, and in `defects` and `masks` half as many, at least
+    one, of each of its defects. In a layout, each category has about `count` normal training photos (specimens of
+    five views in `real-iad`) and half as many, at least one, of each other sort: normal ones and kinds of defect, with
+    their masks. A photo or mask depends on the seed and its own path alone, tables on what there is.
 
     Raises:
-        UnknownGenerator: there is no such layout.
+        UnknownGenerator: there is no such kind or layout.
         WriteError: a file cannot be written.
     """
     if kind not in PHOTO_SETS:
         raise UnknownGenerator(f"no toy `{kind}`{did_you_mean(kind, PHOTO_SETS)}")
     return sorted(PHOTO_SETS[kind](out, seed, count))
+
+
+def _plain(kind: str) -> Callable[[Path, int, int], list[Path]]:
+    def make(out: Path, seed: int, count: int) -> list[Path]:
+        written, some = [], max(1, count // 2)
+        for sort, number in [("", count), *((defect, some) for defect in DEFECTS[kind])]:
+            for index in range(number):
+                target = f"defects/{sort}_{index:03d}.png" if sort else f"good/{index:03d}.png"
+                photo, mask = _drawn(kind, seed, f"{kind}/{target}", defect=sort)
+                written.append(_png(out, target, photo))
+                if mask is not None:
+                    written.append(_png(out, f"masks/{sort}_{index:03d}.png", mask.astype(np.uint8) * np.uint8(255)))
+        return written
+
+    return make
 
 
 def _mvtec(out: Path, seed: int, count: int) -> list[Path]:
@@ -197,6 +213,7 @@ def _file(out: Path, target: str, data: bytes) -> Path:
 
 
 PHOTO_SETS: dict[str, Callable[[Path, int, int], list[Path]]] = {
+    **{kind: _plain(kind) for kind in DEFECTS},
     "mvtec": _mvtec,
     "mvtec-loco": _mvtec_loco,
     "mpdd": _mvtec,
