@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from anosynth import steady
 from anosynth.errors import DataError, ParameterError
 from anosynth.pointclouds._geometry.knn import shortest_paths
-from anosynth.pointclouds._geometry.patch import STRETCH, Patch
+from anosynth.pointclouds._geometry.log_map import STRETCH
+from anosynth.pointclouds._geometry.patch import Patch
 from anosynth.seeding import Rng
 
 Array = NDArray[Any]
