@@ -1,4 +1,4 @@
-.PHONY: demo test check docs bench
+.PHONY: demo test check docs site bench
 PYTHON ?= python3
 BIN = .venv/bin
 
@@ -17,6 +17,9 @@ check:
 docs:
 	$(BIN)/python tools/docs.py
 
+site:
+	$(BIN)/python tools/docs.py --site
+
 bench:
 	$(BIN)/python benchmarks/noise_engine.py
 	$(BIN)/python benchmarks/orientation.py
@@ -25,3 +28,6 @@ bench:
 	$(BIN)/python benchmarks/features.py
 	$(BIN)/python benchmarks/offline.py
 	$(BIN)/python benchmarks/command.py
+	$(BIN)/python benchmarks/engine.py
+	$(BIN)/python benchmarks/rank.py
+	$(BIN)/python benchmarks/soak.py

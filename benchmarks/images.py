@@ -1,6 +1,6 @@
 """What photo generators cost beside published steps and other packages, CPU milliseconds of one thread in one run.
 
-    python benchmarks/images.py [--samples N] [--sides 256,1024] [--peers PYTHON]
+    python benchmarks/images.py [--samples N] [--sides 256,1024] [--peers PYTHON] [--large]
 
 PYTHON is an interpreter of an environment of its own in which other packages are installed, as
 `pip install pyimgano defect-synthesis albumentations opencv-python-headless`; without it, and for what is not in it,
@@ -11,6 +11,10 @@ gradients spread over the pixels, turned, thresholded, blended over the whole im
 left out on both sides, and the texture is ready: an array for them, a picture in the cache of a folder for anosynth,
 once also a plain colour, as in DSR. Unlike there, nobody throws half of the samples away to have normal ones. Both
 sides draw the same laws; a time is a mean over as many draws, taken in turns of ten.
+
+anosynth has two columns: `numpy`, and `fast` with the kernels of the extra of that name, which make the same bytes;
+loading and compiling them is not counted. `--large` measures single photos of 12 megapixels as well, and the memory
+that they take beyond that of the photo.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -38,6 +43,7 @@ from PIL import Image as Picture
 
 from anosynth.errors import NotMade
 from anosynth.generator import find, names
+from anosynth.noise import _fast
 from anosynth.recipe import Vary
 from anosynth.seeding import Rng, as_rng
 
@@ -45,6 +51,7 @@ Array = NDArray[Any]
 Step = Callable[[int], Any]
 
 _TURN = 10
+_WARM = 3
 
 SHUFFLED = {"blend": "0.0:0.8", "blend_side": "image"}
 LAWS: dict[str, dict[str, Any]] = {
@@ -139,7 +146,8 @@ PLAIN = {"DRAEM": plain_draem, "OneNIP": plain_onenip, "GLASS": plain_glass, "an
 def measured(*steps: Step, samples: int) -> list[float]:
     """Return the mean CPU milliseconds of each; they take turns of ten, so that a busy moment hits all of them."""
     for step in steps:
-        step(0)
+        for seed in range(_WARM):
+            step(seed)
     spent = [0.0] * len(steps)
     for first in range(0, samples, _TURN):
         for number, step in enumerate(steps):
@@ -148,6 +156,18 @@ def measured(*steps: Step, samples: int) -> list[float]:
                 step(seed)
             spent[number] += time.process_time() - start
     return [1000 * seconds / samples for seconds in spent]
+
+
+def modes() -> dict[str, str]:
+    """Return the columns of anosynth and what is chosen for them."""
+    _fast.choose("1")
+    found = _fast.compiled("anosynth.noise._compiled") is not None
+    return {"numpy": "0", "fast": "1"} if found else {"numpy": "0"}
+
+
+def chosen(mode: str, step: Step, seed: int) -> Any:
+    _fast.choose(mode)
+    return step(seed)
 
 
 def made(vary: Vary, image: Array, seed: int) -> Any:
@@ -169,15 +189,18 @@ def photo(side: int) -> Array:
 def print_published(side: int, image: Array, folder: str, samples: int) -> None:
     ready = {"source": "folder", "textures": folder, "augment": "none"}
     texture = np.asarray(Picture.open(next(Path(folder).iterdir())))
-    perlin = find("images", "perlin-texture")
-    print(f"{f'{side} x {side}: recipe':<18}{'published steps':>18}{'anosynth':>12}{'ratio':>8}")
+    perlin, columns = find("images", "perlin-texture"), modes()
+    head = "".join(f"{name:>12}{'ratio':>8}" for name in columns)
+    print(f"{f'{side} x {side}: recipe':<22}{'published steps':>15}{head}")
     rows = [(name, name, {**ready, **law}) for name, law in LAWS.items()]
     rows.append(("DRAEM, one colour", "DRAEM", {**SHUFFLED, "source": "colour", "augment": "none"}))
     rows.append(("DRAEM, 5 % area", "DRAEM", {**SHUFFLED, "source": "colour", "augment": "none", "area": 0.05}))
     for title, name, values in rows:
         ours = partial(made, Vary(perlin, **values), image)
-        theirs, own = measured(partial(PLAIN[name], image, texture), ours, samples=samples)
-        print(f"{title:<18}{theirs:15.2f} ms{own:9.2f} ms{theirs / own:7.1f}x", flush=True)
+        steps = [partial(chosen, mode, ours) for mode in columns.values()]
+        theirs, *own = measured(partial(PLAIN[name], image, texture), *steps, samples=samples)
+        cells = "".join(f"{spent:9.2f} ms{theirs / spent:7.1f}x" for spent in own)
+        print(f"{title:<22}{theirs:12.2f} ms{cells}", flush=True)
 
 
 def of_peers(python: str, side: int, samples: int) -> dict[str, float]:
@@ -190,28 +213,53 @@ def of_peers(python: str, side: int, samples: int) -> dict[str, float]:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def print_generators(side: int, image: Array, folder: str, samples: int) -> dict[str, float]:
+def print_generators(side: int, image: Array, folder: str, samples: int) -> dict[str, list[float]]:
     (copy,) = measured(lambda seed: image.copy(), samples=max(samples, 30))
-    steps = {}
+    times, columns = {}, modes()
+    print(f"\n{f'{side} x {side}: generator':<24}" + "".join(f"{f'{name} ms':>12}{'copies':>9}" for name in columns))
+    print(f"{'(a copy of the image)':<24}{copy:12.3f}{1:9.1f}")
     for name in names("images"):
         generator = find("images", name)
-        steps[name] = partial(made, Vary(generator, **needed(generator, folder)), image)
-    times = dict(zip(steps, measured(*steps.values(), samples=samples), strict=True))
-    print(f"\n{f'{side} x {side}: generator':<32}{'CPU ms':>10}{'image copies':>15}")
-    for name, spent in {"(a copy of the image)": copy, **times}.items():
-        print(f"{name:<32}{spent:10.2f}{spent / copy:15.1f}", flush=True)
+        step = partial(made, Vary(generator, **needed(generator, folder)), image)
+        times[name] = measured(*(partial(chosen, mode, step) for mode in columns.values()), samples=samples)
+        print(f"{name:<24}" + "".join(f"{spent:12.2f}{spent / copy:9.1f}" for spent in times[name]), flush=True)
     return times
 
 
-def print_peers(theirs: Mapping[str, float], ours: Mapping[str, float]) -> None:
-    print(f"\n{'other packages':<50}{'CPU ms':>10}{'anosynth':>22}{'ratio':>8}")
+def print_peers(theirs: Mapping[str, float], ours: Mapping[str, list[float]]) -> None:
+    head = "".join(f"{name:>10}{'ratio':>8}" for name in modes())
+    print(f"\n{'other packages':<50}{'CPU ms':>10}{'anosynth':>18}{head}")
     for name, spent in theirs.items():
         if math.isnan(spent):
             print(name)
             continue
         own = BESIDE.get(name)
-        beside = f"{f'{own} {ours[own]:.2f}':>22}{spent / ours[own]:7.1f}x" if own else ""
+        beside = f"{own:>18}" + "".join(f"{time:10.2f}{spent / time:7.1f}x" for time in ours[own]) if own else ""
         print(f"{name:<50}{spent:10.2f}{beside}", flush=True)
+
+
+def print_large(shape: tuple[int, int] = (3000, 4000)) -> None:
+    """Print what photos of 12 megapixels cost; what Python allocates is traced in runs of their own."""
+    image, columns = photo(max(shape))[: shape[0], : shape[1]].copy(), modes()
+    colour = {**SHUFFLED, "source": "colour", "augment": "none"}
+    rows = {"draem, one colour": ("perlin-texture", colour), "cutpaste": ("cutpaste", {})}
+    rows |= {"scratch": ("scratch", {}), "nsa": ("nsa", {})}
+    head = "".join(f"{f'{name} ms':>12}{'MB':>8}" for name in columns)
+    print(f"{f'{shape[0]} x {shape[1]}':<24}{head}    (the photo: {image.nbytes / 1e6:.0f} MB)")
+    for title, (name, values) in rows.items():
+        step = partial(made, Vary(find("images", name), **values), image)
+        cells = ""
+        for mode in columns.values():
+            (spent,) = measured(partial(chosen, mode, step), samples=5)
+            tracemalloc.start()
+            peak = 0
+            for seed in range(5):
+                tracemalloc.reset_peak()
+                step(seed)
+                peak = max(peak, tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+            cells += f"{spent:12.0f}{peak / 1e6:8.0f}"
+        print(f"{title:<24}{cells}", flush=True)
 
 
 def main() -> None:
@@ -220,6 +268,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=20)
     parser.add_argument("--sides", default="256,1024")
     parser.add_argument("--peers", default="", metavar="PYTHON")
+    parser.add_argument("--large", action="store_true")
     given = parser.parse_args()
     if os.environ.get("OMP_NUM_THREADS") != "1":
         # Libraries read it when they are loaded, which has happened by now.
@@ -237,6 +286,8 @@ def main() -> None:
         else:
             print("\nother packages: left out; --peers PYTHON measures what is installed there")
         print()
+    if given.large:
+        print_large()
 
 
 if __name__ == "__main__":

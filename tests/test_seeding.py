@@ -293,3 +293,15 @@ def test_a_stream_sent_to_another_process_goes_on_where_it_was(before):
     sent = pickle.loads(pickle.dumps(rng))
     assert sent.key == KEY
     assert hexed(sent.random(4)) == hexed(Rng(KEY).random(before + 4))[before:]
+
+
+@given(st.integers(0, 2**128 - 1))
+def test_a_stream_is_numpys_philox_of_its_key(key):
+    assert np.array_equal(Rng(key)._bits.random_raw(9), np.random.Philox(key=key).random_raw(9))
+
+
+def test_a_stream_that_was_drawn_from_can_be_sent_to_another_process():
+    rng = as_rng(3)
+    rng.random(5)
+    there = pickle.loads(pickle.dumps(rng))
+    assert np.array_equal(there.random(5), rng.random(5))

@@ -1,4 +1,9 @@
-"""Write what is generated: the tables of README.md and the stub of `anosynth.pointclouds`; `--check` only compares.
+"""Write what is generated: the tables of README.md and the stubs of the families; `--check` only compares.
+
+    python tools/docs.py                 the tables and stubs
+    python tools/docs.py --check         fail if they are stale
+    python tools/docs.py --picture       the picture of the README, docs/assets/anosynth.png
+    python tools/docs.py --site [DIR]    the documentation site, to build/site by default; `--keep` keeps its pictures
 
 A generated block stands between `<!-- NAME -->` and `<!-- end NAME -->` lines.
 """
@@ -81,6 +86,17 @@ def filled(text: str) -> str:
 
 
 def main() -> None:
+    if "--site" in sys.argv:
+        from handbook.build import site
+
+        folders = [Path(word) for word in sys.argv[sys.argv.index("--site") + 1 :] if not word.startswith("-")]
+        site(folders[0] if folders else HOME / "build" / "site", keep="--keep" in sys.argv)
+        return
+    if "--picture" in sys.argv:
+        from handbook.montage import write
+
+        write(HOME)
+        return
     readme = HOME / "README.md"
     wanted = {readme: filled(readme.read_text())}
     wanted |= {HOME / f"synth/anosynth/{family}/__init__.pyi": stub(family) for family in FAMILIES}

@@ -14,6 +14,7 @@ import typer
 
 from anosynth.errors import DataError, ParameterError
 from anosynth.generator import Generator, find
+from anosynth.io.remote import mirror, url_of
 from anosynth.run import Plan
 
 from . import options, running
@@ -52,7 +53,11 @@ class Given:
     count: Annotated[int, typer.Option(min=1, help="Anomalous samples for each input.")] = 1
     seed: Annotated[str, typer.Option(help="A whole number, or `random` to draw and print one.")] = "0"
     workers: Annotated[int, typer.Option(min=1, help="Local processes; the result does not depend on it.")] = 1
+    engine: Annotated[str, typer.Option(help="local, or dask: the workers of a cluster (or --workers here).")] = "local"
+    address: Annotated[str, typer.Option(help="Scheduler of the cluster: tcp://HOST:PORT (with --engine dask).")] = ""
     shard: Annotated[str, typer.Option(help="Make only part i of n, 1 <= i <= n: i/n.")] = "1/1"
+    sink: Annotated[str, typer.Option(help="files; webdataset: into tars; recipe: store the manifest alone.")] = "files"
+    shard_size: Annotated[int, typer.Option(help="Samples in a tar (with --sink webdataset).")] = 1000
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be made, and make nothing.")] = False
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what anosynth wrote in OUT before.")] = False
     report: Annotated[bool, typer.Option(help="Write OUT/report.html.")] = True
@@ -137,6 +142,8 @@ def plan_of(
         "recipe": recipe,
         "seed": running.parse_seed(given.seed),
         "shard": running.parse_shard(given.shard),
+        "sink": given.sink,
+        "shard_size": given.shard_size,
         "count": given.count,
         **more,
     }
@@ -147,15 +154,18 @@ def plan_of(
             raise ParameterError(f"--dataset: {given.dataset}: holds {layout.family}, this command makes {family}")
         if len(paths) > 1:
             raise ParameterError(f"{paths[0]}: with --dataset give OUT alone; --root says where the data set is")
-        home = running.dataset_root(layout, given.root)
+        origin = url_of(given.root or "")
+        home = running.dataset_root(layout, mirror(origin) if origin else given.root)
         out = paths[0] if paths else Path("anosynth-out") / given.dataset
+        common["origin"] = origin
         return Plan(home, layout, held_out=given.held_out, categories=tuple(given.category), **common), out
     if given.root is not None or given.category:
         raise ParameterError("--root and --category: only together with --dataset")
     if len(paths) < 2:
         raise ParameterError(f"PATHS: expected inputs and OUT\nhint: {example}")
-    home, only = _inputs(paths[:-1], plain)
-    return Plan(home, find_layout(plain), only=only, split=running.parse_split(given.split), **common), paths[-1]
+    home, only, origin = _inputs_by_url(paths[:-1], plain)
+    split = running.parse_split(given.split)
+    return Plan(home, find_layout(plain), only=only, split=split, origin=origin, **common), paths[-1]
 
 
 def carry_out(
@@ -176,6 +186,8 @@ def carry_out(
         plan,
         out,
         workers=given.workers,
+        engine=given.engine,
+        address=given.address,
         overwrite=given.overwrite,
         on_error=given.on_error,
         report=given.report,
@@ -183,6 +195,17 @@ def carry_out(
         say=say,
         noun=noun,
     )
+
+
+def _inputs_by_url(paths: Sequence[Path], plain: str) -> tuple[Path, tuple[Path, ...], str]:
+    """Return what `_inputs` does, of the mirror of a URL, and the URL of the root, "" without."""
+    url = next(filter(None, map(url_of, paths)), "")
+    if not url:
+        return *_inputs(paths, plain), ""
+    if len(paths) > 1:
+        raise ParameterError(f"{url}: with an input by URL give this one and OUT alone")
+    local = mirror(url)
+    return *_inputs([local], plain), url if local.is_dir() else url.rpartition("/")[0]
 
 
 def _inputs(paths: Sequence[Path], plain: str) -> tuple[Path, tuple[Path, ...]]:

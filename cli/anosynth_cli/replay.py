@@ -18,12 +18,24 @@ def command(arguments: Sequence[str]) -> Callable[..., None]:
 
 
 def _run(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="A data set that anosynth wrote.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A data set that anosynth wrote: a folder or its URL.")],
     only: Annotated[Optional[str], typer.Option(help="The id of one sample.")] = None,  # noqa: UP045
     root: Annotated[Optional[Path], typer.Option(help="Where the sources are now.")] = None,  # noqa: UP045
+    write: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="DIR", help="Keep what is made: as a data set of files, in a folder of its own."),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Local processes (with --write).")] = 1,
     json: Annotated[bool, typer.Option("--json", help="Print a JSON line for each sample.")] = False,
 ) -> None:
-    """Make samples again in a temporary folder from their manifest lines alone, and compare every byte."""
-    from anosynth.run import replay
+    """Make samples again from their manifest lines alone, and compare every byte.
 
-    print_findings(replay(out, only, root), as_json=json)
+    They are made in a temporary folder, or with --write DIR kept: so a data set that stores recipes alone, or tars,
+    becomes one of files.
+    """
+    from anosynth.run import replay, write_again
+
+    if write is None:
+        print_findings(replay(out, only, root), as_json=json)
+    else:
+        print_findings(write_again(out, write, only, root, workers=workers), as_json=json)

@@ -18,6 +18,7 @@ import typer
 
 from anosynth.datasets.layout import Layout
 from anosynth.errors import DataError, ParameterError
+from anosynth.io.remote import url_of
 from anosynth.run import Plan, run
 
 ROOTS = "ANOSYNTH_DATASETS"
@@ -126,6 +127,8 @@ def carry_out(
     out: Path,
     *,
     workers: int,
+    engine: str = "local",
+    address: str = "",
     overwrite: bool,
     on_error: str,
     report: bool,
@@ -157,6 +160,8 @@ def carry_out(
                 plan,
                 out,
                 workers=workers,
+                engine=engine,
+                address=address,
                 overwrite=overwrite,
                 on_error=on_error,
                 views=VIEWS if report and plan.shard[1] == 1 else 0,
@@ -171,12 +176,14 @@ def carry_out(
         from anosynth.run import write_report
 
         page = write_report(out, summary.views)
-    _print_outcome(summary, out, page, first, noun, as_json=as_json)
+    _print_outcome(summary, url_of(out) or out, page, first, noun, as_json=as_json)
     if summary.skipped:
         raise typer.Exit(3 if summary.made else 1)
 
 
-def _print_outcome(summary: Any, out: Path, page: Path | None, lengths: list[str], noun: str, *, as_json: bool) -> None:
+def _print_outcome(
+    summary: Any, out: Path | str, page: Path | str | None, lengths: list[str], noun: str, *, as_json: bool
+) -> None:
     for problem in _gathered(summary.problems):
         say(f"skipped: {problem}")
     if summary.skipped > len(summary.problems):

@@ -18,7 +18,7 @@ def command(arguments: Sequence[str]) -> Callable[..., None]:
 
 
 def _run(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="A data set that anosynth wrote.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A data set that anosynth wrote: a folder or its URL.")],
     root: Annotated[Optional[Path], typer.Option(help="Where the sources are now.")] = None,  # noqa: UP045
     json: Annotated[bool, typer.Option("--json", help="Print a JSON line for each sample.")] = False,
 ) -> None:

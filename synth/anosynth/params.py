@@ -35,7 +35,8 @@ _BOUNDS: Mapping[str, tuple[str, Callable[[Any, Any], bool]]] = {
     "maximum": ("<=", operator.le),
     "exclusiveMaximum": ("<", operator.lt),
 }
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+# No digit can be taken by two parts of it: a long row of them would be divided in every way before it is refused.
+_NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
 _LENGTH = re.compile(rf"({_NUMBER})\s*((?:{'|'.join(sorted([*METRES, 'px'], key=len, reverse=True))})2?)")
 
 

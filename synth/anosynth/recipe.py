@@ -10,7 +10,7 @@ generators:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,9 @@ from anosynth.seeding import Rng
 
 MOST_WEIGHT = 1e9
 """The largest weight of a part, far from where sums of weights lose the small ones."""
+
+LONGEST = 1_000_000
+"""Bytes that a file of a recipe may have: thousands of generators."""
 
 
 class Vary:
@@ -134,7 +137,11 @@ class Recipe:
         extra = set(record) - {"recipe", "family", "generators"}
         if extra:
             raise ParameterError(f"{where}: unknown key `{min(map(str, extra))}`: expected recipe, family, generators")
-        family, parts = record.get("family", "pointclouds"), []
+        family, name, parts = record.get("family", "pointclouds"), record.get("recipe", "custom"), []
+        for key, text in (("family", family), ("recipe", name)):
+            # Numbers and dates are names, too; what is nested may be of any size once it is written out.
+            if isinstance(text, (Mapping, Sequence, Set)) and not isinstance(text, str):
+                raise ParameterError(f"{where}: {key}: {shown(text)}: expected a name")
         for number, entry in enumerate(record["generators"], 1):
             if not isinstance(entry, Mapping) or not isinstance(entry.get("generator"), str):
                 raise ParameterError(f"{where}: entry {number}: expected a mapping with `generator`")
@@ -142,7 +149,7 @@ class Recipe:
                 raise ParameterError(f"{where}: entry {number}: parameter names must be text")
             values = {key: value for key, value in entry.items() if key not in ("generator", "weight")}
             parts.append((entry.get("weight", 1), Vary(find(str(family), entry["generator"]), **values)))
-        return cls(parts, name=str(record.get("recipe", "custom")))
+        return cls(parts, name=str(name))
 
     @classmethod
     def read(cls, name_or_path: str | Path) -> Recipe:
@@ -158,6 +165,9 @@ class Recipe:
             text = (resources.files("anosynth") / "recipes" / f"{text_name}.yaml").read_text(encoding="utf-8")
         elif path.is_file():
             try:
+                size = path.stat().st_size
+                if size > LONGEST:
+                    raise DataError(f"{path}: {size} bytes: expected a recipe of at most {LONGEST}")
                 text = path.read_text(encoding="utf-8")
             except (OSError, UnicodeDecodeError) as error:
                 raise DataError(f"{path}: cannot be read as a recipe: {error}") from None
@@ -179,9 +189,20 @@ def load_yaml(text: str, where: str) -> Any:
     """
     try:
         return _Loader(text).get_single_data()
-    except (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError) as error:
-        # The last three come from PyYAML's own constructors, for texts such as `!!bool maybe`.
+    except _YAML_ERRORS as error:
         raise DataError(f"{where}: not a recipe in plain YAML: {' '.join(str(error).split())}") from None
+
+
+# What is no YAMLError comes from PyYAML's own constructors, for texts such as `!!bool maybe`.
+_YAML_ERRORS = (
+    yaml.YAMLError,
+    RecursionError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    OverflowError,
+    TypeError,
+)
 
 
 class _Loader(yaml.SafeLoader):
@@ -190,11 +211,16 @@ class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own shape
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"`{key}` is given twice", node.start_mark)
+        seen = set()
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else []:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"`{key.value}` is given twice", node.start_mark)
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else key)
         return super().construct_mapping(node, deep)
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        # YAML 1.2 merges nothing by `<<`; a few lines of merges of merges would fill any memory.
+        pass
 
 
 for _tag, _pattern, _first in (

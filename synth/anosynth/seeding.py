@@ -28,6 +28,17 @@ RngLike = Union[None, int, "Rng", np.random.SeedSequence, np.random.Generator]
 _SPELLED = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 
 _TWO_PI = 2.0 * math.pi
+_WORD = 2**64 - 1
+
+
+class _Key(np.random.bit_generator.ISeedSequence):
+    """What `Philox(key=...)` would use, without the entropy that this draws from the system only to drop it."""
+
+    def __init__(self, key: int) -> None:
+        self.key = key
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> NDArray[np.uint64]:
+        return np.array([self.key & _WORD, self.key >> 64], dtype=np.uint64)
 
 
 class Rng:
@@ -47,7 +58,7 @@ class Rng:
     def _bits(self) -> np.random.Philox:
         # Most streams are only asked for children, and numpy takes longer to set one up than to draw from it.
         if self._made is None:
-            self._made = np.random.Philox(key=self.key)
+            self._made = np.random.Philox(_Key(self.key))  # type: ignore[arg-type]
         return self._made
 
     def child(self, *names: str | int) -> Rng:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -342,7 +343,7 @@ def test_a_name_too_long_for_the_system(home, call):
     (home / "parts" / "good.ply").write_bytes(GOOD)
     code, _, err = call("pointcloud --no-report --strength 0.02 parts out")
     assert code in (1, 3)
-    assert "name too long" in err.lower()
+    assert re.search("name too long|longer than a path can be", err.lower())
 
 
 # Recipes.

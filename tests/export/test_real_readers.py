@@ -189,3 +189,29 @@ def test_mlcroissant(kind, both, tmp_path):
         assert row["images/label"] == by_path[path]["label"]
         if path in sizes:
             assert row["images/content"].size == sizes[path]
+
+
+def test_webdataset_reads_a_run_that_wrote_tars(tmp_path):
+    wds = reader("webdataset")
+    from anosynth.datasets.layout import find_layout
+    from anosynth.images import Image
+    from anosynth.io.images import write_image
+    from anosynth.recipe import Recipe
+    from anosynth.run import Plan, run
+
+    (tmp_path / "good").mkdir()
+    for number in range(4):
+        pixels = np.random.default_rng(number).integers(90, 160, (48, 40, 3), dtype=np.uint8)
+        write_image(tmp_path / "good" / f"a.{number}.png", Image(pixels))
+    recipe, layout = Recipe.read("photo-defects"), find_layout("photos")
+    out = tmp_path / "out"
+    plan = Plan(tmp_path / "good", layout, recipe, count=2, sink="webdataset", shard_size=3)
+    assert run(plan, out).made == 8
+    url = str(out / "shards" / "{00000..00002}.tar")
+    found = list(wds.WebDataset(url, shardshuffle=False).decode("rgb8"))
+    lines = [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()[1:]]
+    assert [sample["json"]["id"] for sample in found] == [line["id"] for line in lines]
+    for sample, line in zip(found, lines, strict=True):
+        assert sample["png"].shape == (48, 40, 3)
+        assert (sample["mask.png"][..., 0] == 255).sum() == line["mask"]["count"]
+        assert sample["json"]["label"] == 1

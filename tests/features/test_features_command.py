@@ -115,7 +115,8 @@ def test_a_recipe_of_features(home, call):
 def test_json_and_dry_run(home, call):
     code, out, _ = call("features train.npy out/ --dry-run --json")
     assert code == 0
-    row = json.loads(out)
+    row, total = map(json.loads, out.splitlines())
+    assert (total["kind"], total["made"], total["bytes"]) == ("total", 1, None)
     assert (row["id"], row["generator"]["generator"]) == ("anomalous/train_000.npy", "hypersphere")
     assert not (home / "out").exists()
     code, out, _ = call("features train.npy out/ --json")

@@ -11,7 +11,7 @@ from scipy.ndimage import label
 from anosynth.errors import DataError
 from anosynth.generator import find
 from anosynth.images import Image
-from anosynth.images._base import FLOOR
+from anosynth.images._edit import FLOOR
 from anosynth.images.stain import largest_change, outlined, patch
 from anosynth.seeding import Rng
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from anosynth.errors import NotMade, ParameterError
 from anosynth.generator import Anomaly, Generator, find, from_record, names
 from anosynth.images import Image
-from anosynth.images._base import FLOOR, LEAST_PIXELS
+from anosynth.images._edit import FLOOR, LEAST_PIXELS
 from anosynth.params import extra_of
 from anosynth.recipe import Vary
 from anosynth.seeding import Rng

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from anosynth.generator import find, names
 from anosynth.images import Image
-from anosynth.images._place import blob, outline_alpha, outlined
+from anosynth.images._outline import blob, outline_alpha, outlined
 from anosynth.images._seats import heading
 from anosynth.images._strokes import coverage, pointed, smooth_line
 from anosynth.images._warp import turned_axes

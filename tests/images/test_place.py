@@ -7,20 +7,15 @@ from hypothesis import strategies as st
 
 from anosynth.errors import DataError
 from anosynth.images import Image
-from anosynth.images._base import LEAST_PIXELS
+from anosynth.images._edit import LEAST_PIXELS
+from anosynth.images._outline import BLOB_SHARE, blob, ellipse_alpha, feather, outline_alpha, outlined
 from anosynth.images._place import (
-    BLOB_SHARE,
-    blob,
     box_around,
     centre_of,
-    ellipse_alpha,
-    feather,
     kept,
     made_visible,
     moved_inside,
     other_place,
-    outline_alpha,
-    outlined,
     placed,
     rectangle,
     rectangle_size,

@@ -11,7 +11,7 @@ import pytest
 from anosynth.errors import NotMade
 from anosynth.generator import find, names
 from anosynth.images import Image
-from anosynth.images._base import FLOOR, JUST_VISIBLE, LEAST_PIXELS, Edit
+from anosynth.images._edit import FLOOR, JUST_VISIBLE, LEAST_PIXELS, Edit
 from anosynth.images._visible import graded
 from anosynth.recipe import Vary
 from anosynth.seeding import Rng

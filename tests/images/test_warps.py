@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from anosynth.errors import NotMade, ParameterError
 from anosynth.images import Dent, Image, Warp
-from anosynth.images._base import Edit
+from anosynth.images._edit import Edit
 from anosynth.images._visible import first_visible, shares
 from anosynth.images._warp import ellipse_box, elliptic_axes, resample
 from anosynth.seeding import Rng

@@ -26,7 +26,7 @@ from anosynth.run import execute as execute_module
 from anosynth.run.engines import processes, serial
 from anosynth.run.execute import file_sha256
 from anosynth.run.manifest import Manifest, read_lines
-from anosynth.run.plan import Job, Task
+from anosynth.run.plan import Batch, Job, Task
 from anosynth.run.reading import Reading
 from anosynth_cli import main as command
 
@@ -253,15 +253,15 @@ def test_a_killed_worker_costs_nothing(base, whole, out):
 # Engines.
 
 
-def tasks(number: int) -> list[Task]:
-    return [Task(Job(f"{i:03d}", "make", Source(Path(f"{i:03d}")))) for i in range(number)]
+def tasks(number: int) -> list[Batch]:
+    return [Batch((Task(Job(f"{i:03d}", "make", Source(Path(f"{i:03d}")))),)) for i in range(number)]
 
 
-def answer(task: Task) -> dict:
+def answer(task: Batch) -> dict:
     return {"id": task.job.id, "pid": os.getpid(), "threads": os.environ["OMP_NUM_THREADS"]}
 
 
-def die_once(task: Task) -> dict:
+def die_once(task: Batch) -> dict:
     mark = Path(os.environ["ANOSYNTH_TEST_MARKS"]) / task.job.id
     if task.job.id in ("003", "040") and not mark.exists():
         mark.touch()
@@ -269,13 +269,13 @@ def die_once(task: Task) -> dict:
     return answer(task)
 
 
-def die_always(task: Task) -> dict:
+def die_always(task: Batch) -> dict:
     if task.job.id == "017":
         os.kill(os.getpid(), signal.SIGKILL)
     return answer(task)
 
 
-def full_disk(task: Task) -> dict:
+def full_disk(task: Batch) -> dict:
     if task.job.id == "017":
         raise WriteError("x: cannot be written: no space left on device\nhint: free some space")
     return answer(task)

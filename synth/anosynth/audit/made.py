@@ -13,6 +13,7 @@ from anosynth.errors import AnosynthError, DataError
 from anosynth.io.images import SUFFIXES
 from anosynth.run.drive import inside
 from anosynth.run.manifest import manifests, read_lines
+from anosynth.run.sinks import refuse_others
 
 from .pairs import Found, Sample
 
@@ -31,6 +32,7 @@ def header_layout(root: Path) -> str | None:
         return None
     if find_layout(header["layout"]).family != "images":
         raise DataError(f"{root}: {header['layout']}: expected a data set of photos, as `anosynth images` makes them")
+    refuse_others(root, header)
     return str(header["layout"])
 
 

@@ -6,6 +6,7 @@ categories and under the path of its sample: `_truth/SAMPLE.labels.txt` and `_tr
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from anosynth.generator import Anomaly
 from anosynth.io._rows import parse_rows
 from anosynth.io.atomic import atomic_write
 from anosynth.io.clouds import can_hold, cloud_digest, read_cloud, write_cloud
+from anosynth.io.inner import inner, leading_out
 from anosynth.io.text import write_table
 from anosynth.pointclouds import PointCloud
 
@@ -149,10 +151,19 @@ def paths_of(out: Path, record: Mapping[str, Any]) -> dict[str, Path]:
 def placed(out: Path, target: str) -> Path:
     """Return the path of a file to be written under OUT, in a folder that is there.
 
+    OUT itself may be a link.
+
     Raises:
-        WriteError: the folder cannot be made.
+        DataError: the target is none that a manifest may name, such as one with `..`.
+        WriteError: the folder cannot be made, or a link in OUT leads out of it.
     """
-    path = out / target
+    path = out / inner(target, out)
+    parent = path.parent.relative_to(out).as_posix()
+    if link := leading_out(out, parent):
+        raise WriteError(
+            f"{out / link}: is a link to {os.path.realpath(out / link)}, which is not in {out}: expected a folder\n"
+            "hint: remove the link, or choose another OUT"
+        )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -16,6 +16,7 @@ from anosynth.datasets.layout import Layout, find_layout
 from anosynth.errors import AnosynthError, DataError
 from anosynth.run.drive import inside
 from anosynth.run.manifest import division, manifest_name, manifests
+from anosynth.run.sinks import refuse_others
 from anosynth.run.splits import SPLITS
 
 GOODS = "normal"
@@ -95,6 +96,7 @@ def open_run(out: Path, root: Path | None = None) -> Iterator[Run]:
     layout = find_layout(headers[0]["layout"])
     if layout.family != "images":
         raise DataError(f"{out}: {layout.family}: expected a data set of `anosynth images`")
+    refuse_others(out, headers[0])
     base = root if root is not None else out / headers[0]["root"]
     # An empty name is a temporary file of SQLite's, which keeps in memory no more than its cache.
     with closing(sqlite3.connect("")) as index, ExitStack() as stack:

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from anosynth import steady
 from anosynth.seeding import Rng
 
+from ._turn import bilinear
+
 Floats = NDArray[np.float32]
 
 _STEPS = 4096
@@ -180,34 +182,6 @@ def rotate(x: Floats, degrees: float, at: Some = _ALL) -> Floats:
         part[~inside] = 0
         out[top : top + rows] = part
     return out
-
-
-def bilinear(x: Floats, y: NDArray[np.float64], across: NDArray[np.float64]) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return the values of `x` (H, W) or (H, W, C), H, W >= 2, at places of shape (...), and which of them lie on it.
-
-    Values at places beyond the outermost pixels' centres mean nothing.
-    """
-    height, width = x.shape[:2]
-    inside = (y >= 0) & (y <= height - 1)
-    inside &= across >= 0
-    inside &= across <= width - 1
-    row = np.minimum(np.maximum(y, 0), height - 2).astype(np.intp)
-    column = np.minimum(np.maximum(across, 0), width - 2).astype(np.intp)
-    down, right = (y - row).astype(np.float32), (across - column).astype(np.float32)
-    flat = x.reshape(height * width, *x.shape[2:])
-    if x.ndim == 3:
-        down, right = down[..., None], right[..., None]
-    row *= width
-    row += column
-    upper, upper_right, lower, lower_right = (flat[step:].take(row, axis=0) for step in (0, 1, width, width + 1))
-    for start, end in ((upper, upper_right), (lower, lower_right)):
-        end -= start
-        end *= right
-        start += end
-    lower -= upper
-    lower *= down
-    upper += lower
-    return upper, inside
 
 
 def _clipped(x: Floats) -> Floats:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from anosynth.errors import DataError, Impossible
 
-from ._base import LEAST_PIXELS
+from ._edit import LEAST_PIXELS
 from ._sample import Array, Mask
 
 Pixels = NDArray[np.float32]

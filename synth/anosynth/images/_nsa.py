@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from anosynth import steady
 from anosynth.seeding import Rng
 
-from ._base import Box, Edit
+from ._edit import Box, Edit
 from ._place import moved_inside
 from ._sample import Image, Mask
 
@@ -26,10 +26,10 @@ _MEDIAN = 5
 
 
 class Source(NamedTuple):
-    """Where patches come from: pixels of a box (h, w, C), every so manieth pixel, and what to record."""
+    """Where patches come from: pixels of a box (h, w, C), every so manieth one of another photo, what to record."""
 
     read: Callable[[Box], Pixels]
-    small: Pixels
+    small: Pixels | None
     stats: dict[str, Any]
 
 

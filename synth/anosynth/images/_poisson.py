@@ -7,11 +7,13 @@ first kind is diagonal for the five-point Laplacian with fixed values on a recta
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anosynth import steady
+from anosynth.noise import _fast
 
 from ._sample import Mask
 
@@ -37,21 +39,29 @@ def clone(source: Pixels, destination: Pixels, *, mixed: bool = False, mask: Mas
     """
     if min(destination.shape[:2]) < 3:
         return destination.copy()
+    kernels = _fast.compiled("anosynth.images._compiled_poisson")
+    if kernels is not None:
+        pair = [np.ascontiguousarray(pixels) for pixels in (destination, source)]
+        some = np.zeros((0, 0), np.bool_) if mask is None else np.array(mask)
+        excess = np.zeros((pair[0].shape[2], pair[0].shape[0] - 2, pair[0].shape[1] - 2))
+        kernels.excess(*pair, mixed, some, excess)
+        made = pair[0].copy()
+        kernels.add(made, _solved(excess))
+        return made
     # Channels first: sums over three neighbours in memory and transforms with strides take several times as long.
     old, new = (np.moveaxis(pixels, 2, 0).astype(np.float64, order="C") for pixels in (destination, source))
     excess = np.zeros(old[:, 1:-1, 1:-1].shape)
-    for axis in (1, 2):
-        guidance, own = np.diff(new, axis=axis), np.diff(old, axis=axis)
-        more = guidance - own
-        drop = np.zeros(more.shape[1:], dtype=np.bool_)
-        if mixed:
-            drop = _energy(guidance) <= _energy(own)
+    for lower, upper in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[:, :, 1:], np.s_[:, :, :-1])):
+        more, own = new[lower] - new[upper], old[lower] - old[upper]
+        drop = _energy(more) <= _energy(own) if mixed else None
+        more -= own
         if mask is not None:
-            drop |= ~(mask[1:] & mask[:-1] if axis == 1 else mask[:, 1:] & mask[:, :-1])
-        if mixed or mask is not None:
+            outside = ~(mask[lower[1:]] & mask[upper[1:]])
+            drop = outside if drop is None else drop | outside
+        if drop is not None:
             more[:, drop] = 0
-        inner = more[:, :, 1:-1] if axis == 1 else more[:, 1:-1]
-        excess += np.diff(inner, axis=axis)
+        inner = more[:, :, 1:-1] if len(lower) == 2 else more[:, 1:-1]
+        excess += inner[lower] - inner[upper]
     old[:, 1:-1, 1:-1] += _solved(excess)
     return np.ascontiguousarray(np.moveaxis(old, 0, 2), dtype=np.float32)
 
@@ -89,6 +99,7 @@ def fast_side(side: int) -> int:
     return side
 
 
+@lru_cache(maxsize=256)
 def _eigenvalues(size: int) -> Floats:
     return np.asarray(2.0 * steady.cos(math.pi * np.arange(1, size + 1) / (size + 1)) - 2.0, dtype=np.float64)
 

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from anosynth.noise import lattice
 from anosynth.seeding import Rng
 
-from ._base import Box, Edit
-from ._sample import Image
+from ._edit import Box, Edit
+from ._place import centre_of
+from ._sample import Image, Mask
 from ._seats import heading
 
 Field = NDArray[np.float32]
@@ -128,6 +129,16 @@ def smooth_line(centre: tuple[int, int], length: float, bend: float, rng: Rng) -
 
     steps = min(max(8, round(length / 4.0)), 96)
     return np.asarray(curve(rng, length, bend=bend, steps=steps) + np.array(centre, dtype=np.float64))
+
+
+def random_stroke(
+    image: Image, rng: Rng, free: Mask, *, length: float | str, width: float | str, bend: float, orientation: float
+) -> tuple[Line, float, float]:
+    """Return a smooth curve with its middle on a free pixel, leading this way, and its length and width in pixels."""
+    long, wide = stroke_size(image, length, width)
+    centre = centre_of(image, free, rng.child("place"))
+    (line,) = pointed([smooth_line(centre, long, bend, rng.child("curve"))], centre, orientation)
+    return line, long, wide
 
 
 def crack_lines(

@@ -186,20 +186,25 @@ class TextureFolder:
         Returns:
             (h, w, channels) float32 in [0, 1]: one channel is the luma, more than three go round red, green, blue.
         """
+        return self.levels(name, shape, box, channels).astype(np.float32) / np.float32(255)
+
+    def levels(self, name: str, shape: tuple[int, int], box: Box, channels: int) -> NDArray[np.uint8]:
+        """Return the same as (h, w, channels) uint8; treat it as read-only."""
         from PIL import Image
 
-        picture = Image.fromarray(self.pixels(name))
-        if channels == 1:
-            picture = picture.convert("L")
-        down, across = picture.height / shape[0], picture.width / shape[1]
-        top, left, bottom, right = box
-        # Rounding must not push an end beyond the picture, which Pillow refuses.
-        ends = (left * across, top * down, min(right * across, picture.width), min(bottom * down, picture.height))
-        part = np.asarray(picture.resize((right - left, bottom - top), Image.Resampling.BILINEAR, box=ends))
-        part = part.reshape(bottom - top, right - left, -1)
-        if channels not in (1, 3):
-            part = part[:, :, np.arange(channels) % 3]
-        return part.astype(np.float32) / np.float32(255)
+        pixels, (top, left, bottom, right) = self.pixels(name), box
+        if pixels.shape[:2] == shape and channels != 1:
+            part = pixels[top:bottom, left:right]
+        else:
+            picture = Image.fromarray(pixels)
+            if channels == 1:
+                picture = picture.convert("L")
+            down, across = picture.height / shape[0], picture.width / shape[1]
+            # Rounding must not push an end beyond the picture, which Pillow refuses.
+            ends = (left * across, top * down, min(right * across, picture.width), min(bottom * down, picture.height))
+            part = np.asarray(picture.resize((right - left, bottom - top), Image.Resampling.BILINEAR, box=ends))
+            part = part.reshape(bottom - top, right - left, -1)
+        return part if channels in (1, 3) else part[:, :, np.arange(channels) % 3]
 
 
 def _name_key(name: str) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from ._base import FLOOR, JUST_VISIBLE, LEAST_PIXELS, Box, Edit
+from ._edit import FLOOR, JUST_VISIBLE, LEAST_PIXELS, Box, Edit
 from ._sample import Image, Mask
 
 CLEAR = 0.08

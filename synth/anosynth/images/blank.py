@@ -11,8 +11,10 @@ from anosynth.errors import DataError
 from anosynth.params import Area, param
 from anosynth.seeding import Rng
 
-from ._base import Edit, ImageGenerator
-from ._place import Outline, outlined, seen_share
+from ._base import ImageGenerator
+from ._edit import Edit
+from ._outline import Outline, shaped
+from ._place import seen_share
 from ._sample import Image, Mask
 from ._seats import oriented
 
@@ -38,16 +40,7 @@ class Blank(ImageGenerator):
     softness: float = param(0.0, ge=0, le=1, help="share of the region's radius over which its edge fades")
 
     def edit(self, image: Image, rng: Rng, free: Mask) -> Edit:
-        box, alpha = outlined(
-            image,
-            rng,
-            free,
-            outline=self.outline,
-            area=self.area,
-            aspect=self.aspect,
-            softness=self.softness,
-            orientation=self.orientation,
-        )
+        box, alpha = shaped(self, image, rng, free)
         alpha *= np.float32(self.strength)
         old = image.crop(box)
         order = [_FILLS[k] for k in rng.child("fill").permutation(len(_FILLS))] if self.fill == "any" else [self.fill]

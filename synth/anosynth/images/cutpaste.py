@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from anosynth import steady
 from anosynth.generator import Anomaly
+from anosynth.noise import _fast
 from anosynth.params import Area, Size, param
 from anosynth.seeding import Rng, RngLike, as_rng
 
-from ._base import Box, Edit, ImageGenerator
+from ._base import ImageGenerator
+from ._edit import Box, Edit
 from ._place import kept, made_visible, moved_inside, other_place, placed, rectangle
 from ._sample import Array, Image, Mask
 from ._seats import heading
@@ -117,6 +119,11 @@ def turned(piece: Pixels, sine: float, cosine: float, size: tuple[int, int]) -> 
     Both are bilinear: alpha is what a piece of ones in a world of zeros would give, and the colours are not mixed with
     that world.
     """
+    kernels = _fast.compiled("anosynth.images._compiled_edit")
+    if kernels is not None:
+        new, weights = np.zeros((*size, piece.shape[2]), np.float32), np.zeros(size, np.float32)
+        kernels.turn_piece(piece, sine, cosine, new, weights)
+        return new, weights
     h, w = piece.shape[:2]
     y = (np.arange(size[0], dtype=np.float64) - 0.5 * (size[0] - 1))[:, None]
     x = (np.arange(size[1], dtype=np.float64) - 0.5 * (size[1] - 1))[None, :]
@@ -143,7 +150,7 @@ def jittered(piece: Pixels, jitter: float, rng: Rng) -> Pixels:
     groups = 1 if channels == 3 else channels
     factors = 1.0 + jitter * (2.0 * rng.child("tone").random(2 * groups) - 1.0)
     brightness, contrast = factors[:groups], factors[groups:]
-    mean = piece.mean(axis=(0, 1), dtype=np.float64)
+    mean = mean_of(piece)
     if channels == 3:
         mean = np.array([sum(part * weight for part, weight in zip(mean, _LUMA, strict=True))])
     slope, offset = brightness * contrast, mean * brightness * (1.0 - contrast)
@@ -153,12 +160,31 @@ def jittered(piece: Pixels, jitter: float, rng: Rng) -> Pixels:
         saturation = 1.0 + jitter * rng.child("saturation").uniform(-1, 1)
         matrix = recolouring(saturation, 2 * math.pi * min(jitter, 0.5) * rng.child("hue").uniform(-1, 1))
         # All of it is linear, and grey stays grey: one pass does for what would be four.
-        new = np.zeros_like(piece)
-        for channel, row in enumerate((matrix * slope).astype(np.float32)):
+        new, matrix = np.zeros(piece.shape, np.float32), (matrix * slope).astype(np.float32)
+        kernels = _fast.compiled("anosynth.images._compiled_edit")
+        if kernels is not None:
+            kernels.recoloured(np.ascontiguousarray(piece), matrix, np.float32(offset[0]), new)
+            return new
+        for channel, row in enumerate(matrix):
             part = row[0] * piece[:, :, 0] + row[1] * piece[:, :, 1] + row[2] * piece[:, :, 2]
             new[:, :, channel] = part + np.float32(offset[0])
     np.maximum(new, np.float32(0), out=new)
     return np.minimum(new, np.float32(1), out=new)
+
+
+def mean_of(piece: Pixels) -> NDArray[np.float64]:
+    """Return the mean of each channel of (h, w, C), of several channels added up one pixel after the other."""
+    kernels = _fast.compiled("anosynth.images._compiled_edit")
+    h, w, channels = piece.shape
+    total = np.zeros(channels)
+    if channels == 1:
+        total[0] = piece.sum(dtype=np.float64)
+    elif kernels is not None:
+        kernels.sums(np.ascontiguousarray(piece), total)
+    else:
+        total[:] = [steady.total(piece[:, :, channel].reshape(-1).astype(np.float64)) for channel in range(channels)]
+    mean: NDArray[np.float64] = total / (h * w)
+    return mean
 
 
 def recolouring(saturation: float, angle: float) -> NDArray[np.float64]:

@@ -11,14 +11,16 @@ from anosynth.errors import DataError, Impossible, ParameterError
 from anosynth.params import param
 from anosynth.seeding import Rng
 
-from ._augment import bilinear
 from ._bank import MARGIN, Cut, bank, fitted
-from ._base import LEAST_PIXELS, Box, Edit, ImageGenerator
-from ._place import centre_of, feather, moved_inside
+from ._base import ImageGenerator
+from ._edit import LEAST_PIXELS, Box, Edit
+from ._outline import feather
+from ._place import centre_of, moved_inside
 from ._poisson import clone, fast_side
 from ._sample import Image, Mask
 from ._seats import heading
 from ._shrink import shrunk
+from ._turn import bilinear
 
 _TRIES = 64
 _CONTEXT = 4

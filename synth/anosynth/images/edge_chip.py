@@ -14,9 +14,11 @@ from anosynth.noise import lattice
 from anosynth.params import Area, Size, param
 from anosynth.seeding import Rng
 
-from ._base import Box, Edit, ImageGenerator
+from ._base import ImageGenerator
+from ._edit import Box, Edit
 from ._fill import continued
-from ._place import BLOB_SHARE, blob, box_around, centre_of
+from ._outline import BLOB_SHARE, blob
+from ._place import box_around, centre_of
 from ._sample import Image, Mask
 from ._seats import fractions, nearest
 from ._visible import graded

@@ -16,8 +16,9 @@ from anosynth.errors import Impossible, ParameterError
 from anosynth.params import Area, param
 from anosynth.seeding import Rng
 
-from ._base import Edit, ImageGenerator
-from ._place import Outline, outlined
+from ._base import ImageGenerator
+from ._edit import Edit
+from ._outline import Outline, outlined
 from ._sample import Array, Image, Mask
 from ._seats import oriented
 

@@ -8,8 +8,8 @@ from anosynth import steady
 from anosynth.params import Size, param
 from anosynth.seeding import Rng
 
-from ._base import Edit, ImageGenerator
-from ._place import centre_of
+from ._base import ImageGenerator
+from ._edit import Edit
 from ._sample import Image, Mask
 from ._seats import oriented
 from ._strokes import (
@@ -17,11 +17,9 @@ from ._strokes import (
     direction,
     edit_of,
     mean_of,
-    pointed,
+    random_stroke,
     smooth,
-    smooth_line,
     stroke_box,
-    stroke_size,
     tint,
     toned,
     trace,
@@ -51,9 +49,8 @@ class Fibre(ImageGenerator):
     shadow: float = param(0.3, ge=0, le=1, vary=(0.1, 0.5), help="depth of the shadow as a share of the contrast")
 
     def edit(self, image: Image, rng: Rng, free: Mask) -> Edit:
-        length, width = stroke_size(image, self.length, self.width)
-        centre = centre_of(image, free, rng.child("place"))
-        (line,) = pointed([smooth_line(centre, length, self.bend, rng.child("curve"))], centre, self.orientation)
+        size = {"length": self.length, "width": self.width}
+        line, length, width = random_stroke(image, rng, free, **size, bend=self.bend, orientation=self.orientation)
         light = rng.child("light").uniform(0.0, 2.0 * np.pi)
         shade = line + 1.5 * width * np.array([steady.sin(light), steady.cos(light)])
         soft = 1.5 * width + 0.5

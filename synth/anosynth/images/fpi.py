@@ -7,8 +7,10 @@ import numpy as np
 from anosynth.params import Size, param
 from anosynth.seeding import Rng
 
-from ._base import Box, Edit, ImageGenerator
-from ._place import Alpha, kept, made_visible, other_place, outline_alpha, placed
+from ._base import ImageGenerator
+from ._edit import Box, Edit
+from ._outline import outline_alpha
+from ._place import Alpha, kept, made_visible, other_place, placed
 from ._sample import Image, Mask
 
 

@@ -13,7 +13,8 @@ from anosynth.noise import lattice
 from anosynth.params import Size, param
 from anosynth.seeding import Rng
 
-from ._base import FLOOR, Box, Edit, ImageGenerator
+from ._base import ImageGenerator
+from ._edit import FLOOR, Box, Edit
 from ._place import box_around, centre_of
 from ._sample import Image, Mask
 from ._seats import heading, oriented

@@ -11,9 +11,11 @@ from anosynth.errors import DataError
 from anosynth.params import Area, param
 from anosynth.seeding import Rng
 
-from ._base import FLOOR, Box, Edit, ImageGenerator
+from ._base import ImageGenerator
+from ._edit import FLOOR, Box, Edit
 from ._fill import continued, membranes
-from ._place import BLOB_SHARE, blob, box_around, centre_of, moved_inside, rectangle_size
+from ._outline import BLOB_SHARE, blob
+from ._place import box_around, centre_of, moved_inside, rectangle_size
 from ._sample import Image, Mask
 from ._seats import oriented
 from ._visible import CLEAR, LEAST, shares

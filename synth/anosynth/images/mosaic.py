@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 from anosynth.params import Area, Size, param
 from anosynth.seeding import Rng
 
-from ._base import Edit, ImageGenerator
-from ._place import Outline, outlined, seen_share
+from ._base import ImageGenerator
+from ._edit import Edit
+from ._outline import Outline, shaped
+from ._place import seen_share
 from ._sample import Image, Mask
 from ._seats import oriented
 
@@ -42,16 +44,7 @@ class Mosaic(ImageGenerator):
         tried: list[tuple[float, Edit]] = []
         for number in range(_PLACES):
             place = rng.child("place", number)
-            box, alpha = outlined(
-                image,
-                place,
-                free,
-                outline=self.outline,
-                area=self.area,
-                aspect=self.aspect,
-                softness=self.softness,
-                orientation=self.orientation,
-            )
+            box, alpha = shaped(self, image, place, free)
             alpha *= np.float32(self.strength)
             old = image.crop(box)
             new = cell_means(old, cell)

@@ -12,8 +12,9 @@ from anosynth.noise import fbm
 from anosynth.params import Area, Size, param
 from anosynth.seeding import Rng
 
-from ._base import Edit, ImageGenerator
-from ._place import Outline, outlined
+from ._base import ImageGenerator
+from ._edit import Edit
+from ._outline import Outline, shaped
 from ._sample import Image, Mask
 from ._seats import oriented
 
@@ -51,16 +52,7 @@ class NoisePatch(ImageGenerator):
     persistence: float = param(0.6, gt=0, le=1, help="amplitude of an octave over the one before (fractal)")
 
     def edit(self, image: Image, rng: Rng, free: Mask) -> Edit:
-        box, alpha = outlined(
-            image,
-            rng,
-            free,
-            outline=self.outline,
-            area=self.area,
-            aspect=self.aspect,
-            softness=self.softness,
-            orientation=self.orientation,
-        )
+        box, alpha = shaped(self, image, rng, free)
         old, noise = image.crop(box), rng.child("noise")
         if self.kind == "fractal":
             new = old + self._fractal(old.shape, max(2.0, image.length(self.scale)), noise)

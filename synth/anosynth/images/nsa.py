@@ -14,7 +14,8 @@ from anosynth.generator import Anomaly
 from anosynth.params import param
 from anosynth.seeding import Rng
 
-from ._base import FLOOR, Box, Edit, ImageGenerator, labelled
+from ._base import ImageGenerator, labelled
+from ._edit import FLOOR, Box, Edit
 from ._nsa import Source, at_points, cut_around, ellipses, every, painted, resized, smoothed, step_of, strided
 from ._place import centre_of, placed
 from ._poisson import clone, fast_side
@@ -123,7 +124,7 @@ class Nsa(ImageGenerator):
     def _patched(self, image: Image, canvas: Image, rng: Rng, free: Mask) -> Edit:
         """Return one patch blended into `canvas`: the image with the patches before it."""
         source = self._source(image, rng.child("file"))
-        here = self._objects(strided(image), image)
+        here = self._objects(None, image)
         half = self._half_sides(image.shape, rng.child("size"))
         scale = min(max(1.0 + 0.5 * float(rng.child("scale").normal(1)[0]), self.shrink), self.grow)
         flips = (rng.child("mirror", "down").sign(), rng.child("mirror", "across").sign())
@@ -144,7 +145,7 @@ class Nsa(ImageGenerator):
 
     def _source(self, image: Image, rng: Rng) -> Source:
         if not self.others:
-            return Source(image.crop, strided(image), {})
+            return Source(image.crop, None, {})
         try:
             folder = texture_folder(self.others)
         except ParameterError as error:
@@ -157,12 +158,14 @@ class Nsa(ImageGenerator):
             {"other": name},
         )
 
-    def _objects(self, small: Pixels, image: Image) -> Mask | None:
+    def _objects(self, small: Pixels | None, image: Image) -> Mask | None:
         """Return where the object is on every so manieth pixel, or None for everywhere."""
         if image.foreground is not None:
             step = step_of(image)
             return image.foreground[::step, ::step]
-        return None if self.background < 0 else self._apart(small, 3)
+        if self.background < 0:
+            return None
+        return self._apart(strided(image) if small is None else small, 3)
 
     def _apart(self, pixels: Pixels, size: int) -> Mask:
         """Return (h, w) bool: what differs from the background, by the majority in size x size pixels."""
@@ -255,9 +258,7 @@ class Nsa(ImageGenerator):
         patch = resized(patch, (old.shape[0], old.shape[1]))[:: flips[0], :: flips[1]]
         new = patch if self.blend in ("uniform", "swap") else clone(patch, old, mixed=self.blend == "mixed")
         change = (np.clip(new, 0, 1) - old) * np.float32(1.0 if self.blend == "swap" else self.strength)
-        single, local = (
-            float((np.abs(part).max(axis=2) >= FLOOR).mean()) for part in (change, uniform_filter(change, (3, 3, 1)))
-        )
+        single, local = (_share_seen(part) for part in (change, uniform_filter(change, (3, 3, 1))))
         return single, local
 
     def _blended(self, patch: Pixels, old: Pixels, rng: Rng) -> tuple[Pixels, Pixels]:
@@ -289,3 +290,11 @@ class Nsa(ImageGenerator):
             return (d / 255).astype(np.float32)
         logistic = 1.0 / (1.0 + steady.exp(np.clip(-self.slope * (d - self.middle), -500, 500)))
         return np.asarray(logistic, dtype=np.float32)
+
+
+def _share_seen(change: Pixels) -> float:
+    """Return the share of (h, w, C) pixels of which a channel changes by the visible floor."""
+    seen = np.zeros(change.shape[:2], np.bool_)
+    for channel in range(change.shape[2]):
+        seen |= np.abs(change[:, :, channel]) >= FLOOR
+    return np.count_nonzero(seen) / seen.size

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,8 @@ from anosynth.params import param
 from anosynth.seeding import Rng
 
 from ._augment import augmented
-from ._base import FLOOR, Box, Edit, ImageGenerator
+from ._base import ImageGenerator
+from ._edit import FLOOR, Box, Edit, in_image, taken
 from ._perlin import Law, Region, perlin_region
 from ._sample import Image, Mask
 from ._seats import reachable
@@ -74,22 +75,23 @@ class PerlinTexture(ImageGenerator):
         if weight <= 0:
             raise Impossible(f"`blend`: {self.blend}: leaves the image as it is")
         stats: dict[str, Any] = {"blend": blend}
-        whole = self.source == "noise"
+        plain = self.augment == "none"
+        whole = self.source == "noise" and not plain
         region = perlin_region(image, reachable(image, free), rng.child("region"), self.law, whole=whole)
-        pixels = self._source(image, region, rng.child("source"), stats)
-        pixels, names = augmented(pixels, rng.child("augment"), self.augment, places=region.places)
+        source = self._source(image, region, rng.child("source"), stats)
+        pixels, names = augmented_at(source, region, rng.child("augment"), self.augment)
         pixels = shown(pixels, image, region, weight)
         stats |= {"operators": ",".join(names), **region.stats}
-        return Edit(region.box, pixels, region.filled(weight), stats)
+        return listed(region, pixels, weight, stats)
 
     @property
     def law(self) -> Law:
         """What decides the mask."""
         return Law(self.coarsest, self.finest, self.rotation, self.threshold, self.area, self.combine, self.tails)
 
-    def _source(self, image: Image, region: Region, rng: Rng, stats: dict[str, Any]) -> Floats:
+    def _source(self, image: Image, region: Region, rng: Rng, stats: dict[str, Any]) -> Levels:
         shape = region.shape
-        if rng.child("structure").uniform() < self.structure:
+        if self.structure > 0 and rng.child("structure").uniform() < self.structure:
             stats["source"] = self.shuffle
             return shuffled(image, region.box, rng.child("shuffle"), self.shuffle, _TILES)
         stats["source"] = self.source
@@ -98,17 +100,58 @@ class PerlinTexture(ImageGenerator):
                 raise ParameterError("`textures`: none: source `folder` needs a folder of pictures")
             folder = texture_folder(self.textures)
             stats["texture"] = folder.choose(rng.child("file"))
-            return folder.crop(stats["texture"], image.shape, region.box, image.channels)
+            return Levels(folder.levels(stats["texture"], image.shape, region.box, image.channels), 255.0)
         if self.source == "self":
-            return image.crop(region.box)
+            top, left, bottom, right = region.box
+            return Levels(image.pixels[top:bottom, left:right].reshape(*shape, image.channels), image.white)
         if self.source == "colour":
             colour = rng.child("colour").random(image.channels).astype(np.float32)
-            return np.broadcast_to(colour, (*shape, image.channels))
+            return Levels(np.broadcast_to(colour, (*shape, image.channels)), 1.0)
         if self.source == "noise":
-            assert region.level is not None
-            grey = np.clip(np.float32(0.25) + np.float32(0.5) * np.maximum(region.level, -1), 0, 1)
-            return np.repeat(grey[:, :, None], image.channels, axis=2)
-        return texture(self.kind, shape, image.channels, rng.child("texture"))
+            if region.level is None:
+                assert region.values is not None
+                return Levels(np.broadcast_to(grey_of(region.values), (image.channels, len(region.places))), 1.0, True)
+            return Levels(np.repeat(grey_of(region.level)[:, :, None], image.channels, axis=2), 1.0)
+        return Levels(texture(self.kind, shape, image.channels, rng.child("texture")), 1.0)
+
+
+class Levels(NamedTuple):
+    """A source in levels of its own, which are made fractions where they are needed only.
+
+    Attributes:
+        pixels: (h, w, C), or (C, K) if it is `listed`: at the places of the mask only.
+        white: the level of full scale.
+    """
+
+    pixels: NDArray[Any]
+    white: float
+    listed: bool = False
+
+    def fractions(self, pixels: NDArray[Any]) -> Floats:
+        """Return some of the pixels as float32 fractions of full scale."""
+        levels: Floats = pixels.astype(np.float32, copy=False)
+        return levels if self.white == 1 else levels / np.float32(self.white)
+
+
+def grey_of(noise: Floats) -> Floats:
+    """Return 0.25 + 0.5 times the noise, from 0 to 1."""
+    grey: Floats = np.clip(np.float32(0.25) + np.float32(0.5) * np.maximum(noise, -1), 0, 1)
+    return grey
+
+
+def augmented_at(source: Levels, region: Region, rng: Rng, operators: str) -> tuple[Floats, list[str]]:
+    """Return the source behind three operators of a set at the places of the mask, (C, K), and their names."""
+    if operators != "none":
+        pixels, names = augmented(source.fractions(source.pixels), rng, operators, places=region.places)
+        return taken(pixels, region.places), names
+    at = source.pixels if source.listed else taken(source.pixels, region.places)
+    return source.fractions(at), []
+
+
+def listed(region: Region, pixels: Floats, weight: float, stats: dict[str, Any]) -> Edit:
+    """Return the edit that blends (C, K) `pixels` in on the mask with one weight."""
+    alpha = np.full(len(region.places), weight, np.float32)
+    return Edit(region.box, pixels, alpha, stats, places=region.places)
 
 
 def clipped_normal(rng: Rng) -> float:
@@ -116,32 +159,33 @@ def clipped_normal(rng: Rng) -> float:
     return min(max(0.5 + 0.1 * float(rng.normal(1)[0]), 0.2), 0.8)
 
 
-def shuffled(image: Image, box: Box, rng: Rng, shuffle: str, tiles: int) -> Floats:
-    """Return what lies in `box` when the whole image is shuffled, (h, w, C) float32 in fractions of full scale."""
+def shuffled(image: Image, box: Box, rng: Rng, shuffle: str, tiles: int) -> Levels:
+    """Return what lies in `box` when the whole image is shuffled."""
     places = grid_places if shuffle == "grid" else strip_places
     rows, columns = places(image.shape, tiles, rng)
     top, left, bottom, right = box
     part = image.pixels[rows[top:bottom, left:right], columns[top:bottom, left:right]]
-    part = part.reshape(bottom - top, right - left, image.channels)
-    return part.astype(np.float32) / np.float32(image.white)
+    return Levels(part.reshape(bottom - top, right - left, image.channels), image.white)
 
 
 def shown(pixels: Floats, image: Image, region: Region, weight: float) -> Floats:
-    """Return `pixels`, moved towards mid-grey if under a tenth of the mask would be seen to change.
+    """Return (C, K) `pixels` of the mask, moved towards mid-grey if under a tenth of it would be seen to change.
 
     Flat images shuffled, and sources that happen to be like the image, would give samples without a defect.
     """
     # A few thousand of the pixels tell as much as all.
-    rows, columns = np.divmod(region.places[:: max(1, len(region.places) // _ASKED)], region.shape[1])
-    old = image.pixels[rows + region.box[0], columns + region.box[1]].reshape(-1, image.channels).astype(np.float32)
+    step = max(1, len(region.places) // _ASKED)
+    some = in_image(region.places[::step], region.box, image.shape[1])
+    old = taken(image.pixels.reshape(*image.shape, image.channels), some).astype(np.float32)
     old /= np.float32(image.white)
-    change = np.zeros(len(rows), dtype=np.float32)
-    for channel in range(image.channels):
-        np.maximum(change, np.abs(pixels[rows, columns, channel] - old[:, channel]), out=change)
+    change = np.zeros(len(some), dtype=np.float32)
+    for new, here in zip(pixels, old, strict=True):
+        np.maximum(change, np.abs(new[::step] - here), out=change)
     change *= np.float32(weight)
     if np.count_nonzero(change >= np.float32(FLOOR)) >= _LEAST_SHOWN * len(change):
         return pixels
-    step = min(max(0.3, 1.5 * FLOOR / weight), 0.5)
-    way = 1 if float(old.mean(dtype=np.float64)) < 0.5 else -1
-    moved: Floats = np.clip(pixels + np.float32(way * step), np.float32(0), np.float32(1))
+    shift = min(max(0.3, 1.5 * FLOOR / weight), 0.5)
+    # Pixel by pixel, because the order of a sum shows in its last bits.
+    way = 1 if float(np.ascontiguousarray(old.T).mean(dtype=np.float64)) < 0.5 else -1
+    moved: Floats = np.clip(pixels + np.float32(way * shift), np.float32(0), np.float32(1))
     return moved

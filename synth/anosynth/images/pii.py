@@ -9,7 +9,8 @@ import numpy as np
 from anosynth.params import Size, param
 from anosynth.seeding import Rng
 
-from ._base import Edit, ImageGenerator
+from ._base import ImageGenerator
+from ._edit import Edit
 from ._place import Alpha, kept, seen_share
 from ._poisson import fast_side, solve
 from ._sample import Image, Mask

@@ -10,7 +10,8 @@ from anosynth import steady
 from anosynth.params import Size, param
 from anosynth.seeding import Rng
 
-from ._base import Box, Edit, ImageGenerator
+from ._base import ImageGenerator
+from ._edit import Box, Edit
 from ._place import box_around, centre_of
 from ._sample import Image, Mask
 from ._seats import heading, oriented

@@ -9,7 +9,8 @@ from anosynth.noise import lattice
 from anosynth.params import Area, Size, param
 from anosynth.seeding import Rng
 
-from ._base import Edit, ImageGenerator
+from ._base import ImageGenerator
+from ._edit import Edit
 from ._place import centre_of
 from ._sample import Image, Mask
 from ._seats import oriented

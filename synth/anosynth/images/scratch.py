@@ -9,8 +9,8 @@ import numpy as np
 from anosynth.params import Size, param
 from anosynth.seeding import Rng
 
-from ._base import Edit, ImageGenerator
-from ._place import centre_of
+from ._base import ImageGenerator
+from ._edit import Edit
 from ._sample import Image, Mask
 from ._seats import oriented
 from ._strokes import (
@@ -18,11 +18,9 @@ from ._strokes import (
     direction,
     edit_of,
     mean_of,
-    pointed,
+    random_stroke,
     smooth,
-    smooth_line,
     stroke_box,
-    stroke_size,
     taper,
     toned,
     trace,
@@ -56,9 +54,8 @@ class Scratch(ImageGenerator):
     )
 
     def edit(self, image: Image, rng: Rng, free: Mask) -> Edit:
-        length, width = stroke_size(image, self.length, self.width)
-        centre = centre_of(image, free, rng.child("place"))
-        (line,) = pointed([smooth_line(centre, length, self.bend, rng.child("curve"))], centre, self.orientation)
+        size = {"length": self.length, "width": self.width}
+        line, length, width = random_stroke(image, rng, free, **size, bend=self.bend, orientation=self.orientation)
         edge, blur = 0.5 * width + 0.4, 1.0 + self.softness * width
         reach = 0.5 * (width + blur) + edge + 0.5
         box = stroke_box([line], reach, image.shape)

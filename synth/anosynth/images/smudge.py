@@ -13,8 +13,10 @@ from anosynth.noise import lattice
 from anosynth.params import Area, param
 from anosynth.seeding import Rng
 
-from ._base import FLOOR, Box, Edit, ImageGenerator
-from ._place import kept, outlined
+from ._base import ImageGenerator
+from ._edit import FLOOR, Box, Edit
+from ._outline import outlined
+from ._place import kept
 from ._sample import Image, Mask
 from ._seats import oriented, reachable
 

@@ -12,7 +12,8 @@ from anosynth.noise import lattice
 from anosynth.params import Area, param
 from anosynth.seeding import Rng
 
-from ._base import FLOOR, Box, Edit, ImageGenerator
+from ._base import ImageGenerator
+from ._edit import FLOOR, Box, Edit
 from ._place import centre_of
 from ._sample import Image, Mask
 from ._seats import heading, oriented

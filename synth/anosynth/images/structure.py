@@ -10,12 +10,12 @@ from anosynth.errors import DataError
 from anosynth.params import param
 from anosynth.seeding import Rng
 
-from ._augment import augmented
-from ._base import Edit, ImageGenerator
+from ._base import ImageGenerator
+from ._edit import Edit
 from ._perlin import Law, Region, perlin_region
 from ._sample import Image, Mask
 from ._seats import reachable
-from .perlin_texture import shown, shuffled
+from .perlin_texture import augmented_at, listed, shown, shuffled
 
 
 class Structure(ImageGenerator):
@@ -47,11 +47,11 @@ class Structure(ImageGenerator):
 
     def edit(self, image: Image, rng: Rng, free: Mask) -> Edit:
         where = self._region(image, rng.child("region"), reachable(image, free))
-        pixels = shuffled(image, where.box, rng.child("shuffle"), self.shuffle, self.grid)
-        pixels, names = augmented(pixels, rng.child("augment"), self.augment, places=where.places)
+        source = shuffled(image, where.box, rng.child("shuffle"), self.shuffle, self.grid)
+        pixels, names = augmented_at(source, where, rng.child("augment"), self.augment)
         pixels = shown(pixels, image, where, self.blend)
         stats: dict[str, Any] = {"operators": ",".join(names), **where.stats}
-        return Edit(where.box, pixels, where.filled(self.blend), stats)
+        return listed(where, pixels, self.blend, stats)
 
     def _region(self, image: Image, rng: Rng, free: Mask) -> Region:
         if self.region == "perlin":

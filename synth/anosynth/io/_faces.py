@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,18 @@ class Polygons:
     def all_triangles(self) -> bool:
         """Whether every face has three corners."""
         return bool((self.counts == 3).all())
+
+
+def indices(values: Sequence[int], name: str) -> Array:
+    """Return whole numbers from a text as int64.
+
+    Raises:
+        DataError: one has more than 63 bits.
+    """
+    try:
+        return np.array(values, np.int64)
+    except OverflowError:
+        raise DataError(f"{name}: expected indices of at most 63 bits") from None
 
 
 def triangulate(polygons: Polygons, points: int) -> Array:

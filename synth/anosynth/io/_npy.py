@@ -2,24 +2,57 @@
 
 from __future__ import annotations
 
+import io
+import lzma
 import math
+import struct
 import tempfile
 import tokenize
 import warnings
 import zipfile
+import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anosynth.errors import DataError
 
+from ._unpacking import check_unpacked
+
 Array = NDArray[Any]
 
+ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+)
+"""What zipfile lets through of damaged files: its own errors, those of decompressors, of strange names and sizes."""
+
+# A damaged header fails in as many ways as Python source does.
+_HEADER_ERRORS = (
+    ValueError,
+    EOFError,
+    TypeError,
+    SyntaxError,
+    tokenize.TokenError,
+    MemoryError,
+    RecursionError,
+    OverflowError,
+    LookupError,
+    AttributeError,
+)
 _PIECE = 1 << 22
 # Deflate makes at most 1032 bytes of one.
 _MOST_DEFLATED = 1040
+_MOST_DIMENSIONS = 32
 
 
 def mapped(path: Path) -> Array:
@@ -31,16 +64,42 @@ def mapped(path: Path) -> Array:
     with path.open("rb") as file:
         shape, order, dtype = described(file)
         begin, end = file.tell(), file.seek(0, 2)
-    size = math.prod(shape) * dtype.itemsize
-    if size != end - begin or min(shape, default=0) < 0:
-        less = "fewer" if size > end - begin else "more"
-        raise DataError(f"npy: {dtype} {shape}: {less} bytes than its header says")
-    if not size:
+    if not _checked_size(shape, dtype, end - begin):
         return np.zeros(shape, dtype)
     return np.memmap(path, dtype, "r", begin, shape, order)
 
 
-def described(file: Any) -> tuple[tuple[int, ...], Any, np.dtype[Any]]:
+def loaded(data: bytes) -> Array:
+    """Return the array that the bytes of a .npy file hold: a view of them, which cannot be written to.
+
+    Raises:
+        DataError: as `mapped`.
+    """
+    stream = io.BytesIO(data)
+    shape, order, dtype = described(stream)
+    if not _checked_size(shape, dtype, len(data) - stream.tell()):
+        return np.zeros(shape, dtype)
+    return np.ndarray(shape, dtype, data, stream.tell(), order=order)
+
+
+def _checked_size(shape: tuple[int, ...], dtype: np.dtype[Any], held: int) -> int:
+    """Return the number of bytes of an array that is said to fill `held` ones."""
+    size = math.prod(shape) * dtype.itemsize
+    if size != held or min(shape, default=0) < 0:
+        less = "fewer" if size > held else "more"
+        raise DataError(f"{dtype} {_short(shape)}: {less} bytes than its header says")
+    # Nothing held of much: such shapes cannot even be told to numpy.
+    if len(shape) > _MOST_DIMENSIONS or (not size and max(shape, default=0) > _PIECE):
+        raise DataError(f"{dtype} {_short(shape)}: expected at most {_MOST_DIMENSIONS} dimensions of some size")
+    return size
+
+
+def _short(shape: tuple[int, ...]) -> str:
+    text = str(shape)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def described(file: Any) -> tuple[tuple[int, ...], Literal["C", "F"], np.dtype[Any]]:
     """Read a header, and return shape, memory order and dtype.
 
     Raises:
@@ -48,21 +107,22 @@ def described(file: Any) -> tuple[tuple[int, ...], Any, np.dtype[Any]]:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # numpy's remark on headers made by Python 2
+            # Remarks of numpy on headers made by Python 2, and of Python on what stands in a damaged one.
+            warnings.simplefilter("ignore")
             version = np.lib.format.read_magic(file)
             if version == (1, 0):
                 shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
             elif version == (2, 0):
                 shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)
             else:
-                raise DataError(f"npy: version {version}: expected 1.0 or 2.0")
-    # A damaged header fails in as many ways as Python source does.
-    except (ValueError, EOFError, TypeError, SyntaxError, tokenize.TokenError, MemoryError, RecursionError) as error:
+                raise DataError(f"version {version[0]}.{version[1]}: expected 1.0 or 2.0")
+    except _HEADER_ERRORS as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"npy: its header cannot be read: {str(error).splitlines()[0]}") from None
+        text = str(error).splitlines()[0][:200] if str(error) else "damaged"
+        raise DataError(f"its header cannot be read: {text}") from None
     if dtype.hasobject:
-        raise DataError("npy: holds Python objects, and loading those could run code: expected floats")
+        raise DataError("holds Python objects, and loading those could run code: expected numbers")
     return shape, "F" if fortran else "C", dtype
 
 
@@ -76,6 +136,7 @@ def mapped_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
         raise DataError(f"{member.filename}: expected a stored or deflated array")
     if member.file_size > _MOST_DEFLATED * member.compress_size + _PIECE:
         raise DataError(f"{member.filename}: damaged: {member.compress_size} bytes cannot hold {member.file_size}")
+    check_unpacked(member.compress_size, member.file_size, member.filename)
     # Copied aside and mapped from there, so that memory holds a piece at a time whatever its size.
     with tempfile.NamedTemporaryFile(suffix=".npy") as aside:
         with archive.open(member) as file:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anosynth.errors import DataError
-from anosynth.io._faces import Polygons
+from anosynth.io._faces import Polygons, indices
 from anosynth.io._rows import as_type, parse_rows
 
 Array = NDArray[Any]
@@ -89,8 +89,8 @@ def _walked(blocks: Sequence[Block]) -> Corners:
                 raise DataError(f"OBJ: `{shown}`: expected corners like 1, 1/2, 1//3 or 1/2/3") from None
             counts.append(len(words))
     complete = len(normals) == len(corners)
-    polygons = Polygons(np.array(corners, np.int64), np.array(counts, np.int64))
-    return Corners(polygons, np.array(normals, np.int64) if complete and normals else None, "")
+    polygons = Polygons(indices(corners, "OBJ: face"), np.array(counts, np.int64))
+    return Corners(polygons, indices(normals, "OBJ: face") if complete and normals else None, "")
 
 
 def _from_zero(index: int, before: int) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anosynth.errors import DataError
-from anosynth.io._faces import Polygons
+from anosynth.io._faces import Polygons, indices
 from anosynth.io._ply_header import Element, Property
 from anosynth.io._rows import as_type, parse_rows
 
@@ -162,7 +162,7 @@ def _walked_lines(text: bytes, element: Element, wanted: Property) -> Polygons:
         if at != len(words):
             shown = line[:60].decode("latin-1")
             raise DataError(f"{element.name} {number}: `{shown}`: expected lists of the said length")
-    return Polygons(np.array(corners, np.int64), np.array(counts, np.int64))
+    return Polygons(indices(corners, element.name), np.array(counts, np.int64))
 
 
 def _length(word: bytes) -> int:

@@ -111,7 +111,8 @@ def as_type(column: Array, dtype: np.dtype[Any], name: str) -> Array:
             return column.astype(dtype)
     info = np.iinfo(dtype)
     with np.errstate(invalid="ignore"):
-        bad = ~((column >= info.min) & (column <= info.max) & (column == np.floor(column)))
+        # As a float the largest number of 64 bits is one more than it is.
+        bad = ~((column >= info.min) & (column < info.max + 1.0) & (column == np.floor(column)))
     if bad.any():
         value = column[bad].flat[0]
         raise DataError(f"{name}: {value:g}: expected a whole number from {info.min} to {info.max}")

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import io
-import lzma
-import struct
-import tokenize
-import warnings
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,21 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anosynth.errors import DataError
+from anosynth.io._npy import ZIP_ERRORS, loaded
+from anosynth.io._unpacking import check_unpacked
 from anosynth.pointclouds._cloud import PointCloud
 
 Array = NDArray[Any]
 
-# What zipfile lets through of damaged files: its own errors, the decompressors', and those of strange names and sizes.
-_ZIP_ERRORS = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    struct.error,
-    EOFError,
-    OSError,
-    RuntimeError,
-    ValueError,
-)
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 
@@ -121,29 +107,24 @@ def _unzipped(data: bytes) -> tuple[dict[str, Array], bool]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
+            # No more is ever unpacked of a member than it claims.
+            check_unpacked(len(data), sum(member.file_size for member in members), "npz")
             for member in members:
                 if member.filename.endswith(".npy"):
                     name = member.filename.removesuffix(".npy")
                     arrays[name] = _load(archive.read(member), name)
     except DataError:
         raise
-    except _ZIP_ERRORS as error:
+    except ZIP_ERRORS as error:
         raise DataError(f"npz: damaged: {error}") from None
     return arrays, any(member.compress_type != zipfile.ZIP_STORED for member in members)
 
 
 def _load(data: bytes, name: str) -> Array:
-    stream = io.BytesIO(data)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # numpy's remark on headers made by Python 2
-            array = np.lib.format.read_array(stream, allow_pickle=False)
-    # A damaged header fails in as many ways as Python source does.
-    except (ValueError, EOFError, OSError, TypeError, SyntaxError, tokenize.TokenError, MemoryError) as error:
-        raise DataError(f"{name}: cannot be read: {str(error).splitlines()[0]}") from None
-    if stream.read(1):
-        raise DataError(f"{name}: more bytes than its header says")
-    return np.asarray(array)
+        return loaded(data)
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from None
 
 
 def _is_points(array: Array) -> bool:

@@ -43,7 +43,9 @@ def parse_glb(data: bytes) -> PointCloud:
         raise
     # A damaged file makes trimesh fail in many ways (JSON, struct, key, index, value, type errors).
     except Exception as error:
-        raise DataError(f"GLB: cannot be read: {str(error).splitlines()[0] if str(error) else 'damaged'}") from None
+        # What Python says of variables, types and indices is of no use to whoever has the file.
+        told = str(error).splitlines()[0] if type(error) in (ValueError, RuntimeError) and str(error) else "damaged"
+        raise DataError(f"GLB: cannot be read: {told}") from None
     if not sum(len(points) for points, _ in parts):
         raise DataError("GLB: no points: expected at least one")
     faces, before = [], 0

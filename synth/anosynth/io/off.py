@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anosynth.errors import DataError
-from anosynth.io._faces import Polygons, triangulate
+from anosynth.io._faces import Polygons, indices, triangulate
 from anosynth.io._numbers import table_chunks
 from anosynth.io._rows import as_type, cut_lines, integer_columns, parse_rows, trims_zeros
 from anosynth.io._units import unit_in
@@ -123,7 +123,7 @@ def _polygons(text: bytes, facets: int) -> tuple[Polygons, bool]:
             good = False
         if not good:
             raise DataError(f"face {number}: `{line[:60].decode('latin-1')}`: expected a count and as many indices")
-    return Polygons(np.array(corners_list, np.int64), np.array(counts, np.int64)), not facets
+    return Polygons(indices(corners_list, "faces"), np.array(counts, np.int64)), not facets
 
 
 def off_chunks(cloud: PointCloud) -> Iterator[bytes]:

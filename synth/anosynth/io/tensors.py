@@ -7,10 +7,10 @@ Neither reading nor writing needs memory for more than a piece, .pt files of old
 from __future__ import annotations
 
 import math
+import struct
 import tempfile
 import warnings
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +32,19 @@ SUFFIXES = frozenset([".npy", ".npz", ".pt", ".pth", ".safetensors"])
 KEY = "features"
 """What the features are called in files that hold several arrays."""
 
+_PT_ERRORS = (
+    RuntimeError,
+    ValueError,
+    EOFError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    AssertionError,
+    OverflowError,
+    MemoryError,
+    NotImplementedError,
+    struct.error,
+)
 _FLOATS = ("float16", "float32", "float64")
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
@@ -195,7 +208,7 @@ def _of_npz(path: Path, key: str) -> Stored:
             return _checked(_npy.mapped_member(archive, members[name]), name)
     except DataError as error:
         raise DataError(f"npz: {error}") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
+    except _npy.ZIP_ERRORS as error:
         raise DataError(f"npz: damaged: {error}") from None
 
 
@@ -215,9 +228,10 @@ def _of_pt(path: Path, key: str) -> Stored:
         from anosynth.features._torch import torch
     except ImportError as error:
         raise DataError(str(error)) from None
+    _check_stored(path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # torch's remark on pickles that it did not write itself
+            warnings.simplefilter("ignore")  # torch's remarks on pickles that it did not write itself
             try:
                 held = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
             except RuntimeError:
@@ -228,7 +242,8 @@ def _of_pt(path: Path, key: str) -> Stored:
             "holds more than tensors, and loading that could run code, or is no file of tensors\n"
             "hint: save a tensor, or a dict of tensors, with torch.save"
         ) from None
-    except (RuntimeError, ValueError, EOFError, LookupError, AttributeError, TypeError) as error:
+    # An unpickler that reads damage fails in as many ways as there are instructions.
+    except _PT_ERRORS as error:
         raise DataError(f"is no file of tensors{_first_line(error)}") from None
     named = held if isinstance(held, Mapping) else {KEY: held}
     tensors = {str(name): value for name, value in named.items() if isinstance(value, torch.Tensor)}
@@ -239,9 +254,26 @@ def _of_pt(path: Path, key: str) -> Stored:
     dtype = str(tensor.dtype).removeprefix("torch.")
     if dtype not in (*_FLOATS, "bfloat16") or tensor.layout != torch.strided:
         raise DataError(f"{name}: {dtype} {tensor.layout}: expected a dense tensor of float16, bfloat16, 32 or 64")
+    # A stride of zero makes as many values as one likes out of one.
+    if tensor.numel() > tensor.untyped_storage().nbytes() // tensor.element_size():
+        shape = tuple(tensor.shape)
+        raise DataError(f"{name}: {shape}: expected as many values as its shape says\nhint: save tensor.contiguous()")
     if dtype == "bfloat16":
         return Stored(tensor.view(torch.int16).numpy().view(np.uint16), dtype)
     return Stored(tensor.numpy(), dtype)
+
+
+def _check_stored(path: Path) -> None:
+    """Raise DataError if a zip file holds compressed members: torch stores them, and unpacks others into memory."""
+    try:
+        if not zipfile.is_zipfile(path):
+            return
+        with zipfile.ZipFile(path) as archive:
+            packed = next((m for m in archive.infolist() if m.compress_type != zipfile.ZIP_STORED), None)
+    except _npy.ZIP_ERRORS as error:
+        raise DataError(f"is no file of tensors{_first_line(error)}") from None
+    if packed is not None:
+        raise DataError(f"{packed.filename}: compressed: expected what torch.save writes")
 
 
 def _save_pt(values: Array, dtype: str, file: BinaryIO) -> None:

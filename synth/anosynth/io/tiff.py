@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import logging
-from typing import Any
+import math
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,10 @@ ORIENTATION = 274
 _PROFILE = 34675
 # What tifffile unpacks by itself: none, deflate under its two numbers, PackBits.
 _UNPACKED = (1, 8, 32946, 32773)
+_CHANNELS = 4
+_MOST_PAGES = 1000
+# Deflate makes at most 1032 bytes of one.
+_MOST_DEFLATED = 1040
 # Values of ExtraSamples: opacity that colours are multiplied by already, and opacity that they are not.
 _ALPHA = (1, 2)
 
@@ -34,6 +39,7 @@ def decode_tiff(data: bytes, *, largest: int) -> tuple[Array, int, bool, bool] |
     """
     import tifffile
 
+    check_pages(data)
     quiet = logging.getLogger("tifffile")
     quiet.addFilter(_drop)  # it would say to the log what the error says anyway
     try:
@@ -53,7 +59,10 @@ def decode_tiff(data: bytes, *, largest: int) -> tuple[Array, int, bool, bool] |
                 raise DataError(f"{dtype}: expected uint8, uint16 or float32")
             if page.imagelength * page.imagewidth > largest:
                 raise DataError(too_many((page.imagelength, page.imagewidth), largest))
-            _check_strips(page, len(data))
+            if math.prod(shape) > _CHANNELS * largest:
+                limit = f"expected at most {_CHANNELS} for each of {largest} pixels"
+                raise DataError(f"{shape}: {math.prod(shape)} values: {limit}\nhint: --max-pixels allows more")
+            check_strips(page, len(data))
             pixels = np.asarray(page.asarray())
             orientation = page.tags[ORIENTATION].value if ORIENTATION in page.tags else 1
             profile = _PROFILE in page.tags
@@ -93,8 +102,32 @@ def squeezed(pixels: Array) -> Array:
     return pixels[:, :, 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
 
 
-def _check_strips(page: Any, size: int) -> None:
-    # tifffile fills strips that lie beyond the end of the file with zeros.
+def check_pages(data: bytes) -> None:
+    """Raise DataError if the pages of a TIFF lead back to one another, which tifffile would follow for minutes.
+
+    Source: TIFF 6.0, section 2: each directory ends with the place of the next, 0 for none.
+    """
+    order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
+    big = int.from_bytes(data[2:4], order) == 43
+    counter, entry, width = (8, 20, 8) if big else (2, 12, 4)
+    seen: set[int] = set()
+    at = int.from_bytes(data[8:16] if big else data[4:8], order)
+    while 0 < at < len(data):
+        if at in seen or len(seen) == _MOST_PAGES:
+            raise DataError("TIFF: damaged: its pages have no end")
+        seen.add(at)
+        after = at + counter + entry * int.from_bytes(data[at : at + counter], order)
+        at = int.from_bytes(data[after : after + width], order)
+
+
+def check_strips(page: Any, size: int) -> None:
+    """Raise DataError if the pixels of a page do not lie in a file of `size` bytes, or could not come out of it.
+
+    tifffile fills what is missing with zeros, however much it is.
+    """
+    held = sum(page.databytecounts)
+    if page.nbytes > held * (1 if page.compression == 1 else _MOST_DEFLATED):
+        raise DataError(f"TIFF: {held} bytes of pixels, which cannot hold the {page.nbytes} of its tags")
     for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
         if not offset or not count or offset + count > size:
             raise DataError("TIFF: ends in the middle")

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anosynth.errors import DataError, WriteError
+from anosynth.io._unpacking import check_unpacked
+from anosynth.io.tiff import check_pages, check_strips
 from anosynth.pointclouds._cloud import PointCloud
 
 Array = NDArray[Any]
@@ -34,6 +36,7 @@ def parse_xyz_tiff(data: bytes) -> PointCloud:
 def _image(data: bytes) -> Array:
     import tifffile
 
+    check_pages(data)
     quiet = logging.getLogger("tifffile")
     quiet.addFilter(_drop)  # it would say to the log what the error says anyway
     try:
@@ -42,6 +45,10 @@ def _image(data: bytes) -> Array:
             shape, dtype = tuple(series.shape), np.dtype(series.dtype)
             if len(file.series) != 1 or len(shape) != 3 or shape[2] != 3 or dtype not in (np.float32, np.float64):
                 raise DataError(f"TIFF: {dtype} {shape}: expected one float32 image of shape (H, W, 3)")
+            check_unpacked(len(data), int(series.nbytes), "TIFF")
+            for page in series.pages:
+                if page is not None and page.compression in (1, 8, 32946):
+                    check_strips(page, len(data))
             image = np.asarray(series.asarray())
     except DataError:
         raise

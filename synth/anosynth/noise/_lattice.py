@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from anosynth import steady
 from anosynth.errors import ParameterError
+from anosynth.noise import _fast
 from anosynth.noise._check import check_fractal, powers, real, whole
 from anosynth.noise._kernel import Floats
 from anosynth.seeding import Rng, RngLike, as_rng
@@ -98,11 +99,20 @@ def _gradients(rng: Rng, cy: float, cx: float, repeat: bool) -> Floats:
     if repeat:
         angles[-1] = angles[0]
         angles[:, -1] = angles[:, 0]
-    return np.stack([steady.sin(angles), steady.cos(angles)]).astype(np.float32)
+    kernels = _fast.compiled("anosynth.noise._compiled")
+    if kernels is None:
+        return np.stack([steady.sin(angles), steady.cos(angles)]).astype(np.float32)
+    made = np.zeros((2, rows, columns), np.float32)
+    kernels.directions(angles, *_fast.SERIES, made)
+    return made
 
 
 def _add(out: Floats, gradients: Floats, cy: float, cx: float, scale: float) -> None:
     """Add one octave times `scale` to `out`."""
+    kernels = _fast.compiled("anosynth.noise._compiled")
+    if kernels is not None:
+        kernels.add_octave(out, gradients, cy, cx, scale)
+        return
     height, width = out.shape
     row, below = _positions(height, cy)
     weight = below * below * below * (below * (below * 6.0 - 15.0) + 10.0)
@@ -110,11 +120,15 @@ def _add(out: Floats, gradients: Floats, cy: float, cx: float, scale: float) -> 
     # row adds (1 - weight) (Q below + P), the lower one weight (Q (below - 1) + P).
     factors = np.stack([(1.0 - weight) * below, 1.0 - weight, weight * (below - 1.0), weight]) * scale
     by_row = factors.astype(np.float32)
-    bands, starts = np.unique(row, return_index=True)
-    nodes = np.union1d(bands, bands + 1)
+    if cy > height:
+        bands = np.unique(row)
+        nodes = np.union1d(bands, bands + 1)
+    else:
+        # No band is without a pixel.
+        nodes = np.arange(row[-1] + 2)
+        bands = nodes[:-1]
+    starts, upper, lower = (np.searchsorted(*pair) for pair in ((row, bands), (nodes, bands), (nodes, bands + 1)))
     q, p = _along_x(gradients[:, nodes], width, cx)
-    upper = np.searchsorted(nodes, bands)
-    lower = np.searchsorted(nodes, bands + 1)
     tall = height // len(bands)
     if tall * len(bands) == height and (starts == np.arange(len(bands)) * tall).all():
         _add_even(out.reshape(len(bands), tall, width), by_row.reshape(4, len(bands), tall, 1), q, p, upper, lower)

@@ -26,6 +26,9 @@ FLOOR_OF_SPACING = 0.1
 FLOOR_OF_DIAGONAL = 1e-5
 """The same for meshes, which are not sampled: a share of the bounding-box diagonal."""
 
+_TANGENTIAL = 0.01
+"""A move that points inward by less than this share of its length lies along the surface: its height is positive."""
+
 
 def least_displacement(cloud: PointCloud) -> float:
     """Return the displacement in file units under which a change of this cloud does not count as one."""
@@ -174,11 +177,12 @@ def _moved(change: Change, after: Array) -> tuple[Rows, Array]:
             f"the largest displacement, {peak:.4g}, is under the visible {floor:.4g} (a tenth of the point spacing)\n"
             "hint: raise the strength"
         )
-    change.stats["peak"] = float(np.where((delta * change.normals).sum(axis=1) < 0, -size, size)[size.argmax()])
+    inward = (delta * change.normals).sum(axis=1) < -_TANGENTIAL * size
+    height = np.where(inward, -size, size)
+    change.stats["peak"] = float(height[size.argmax()])
     rows = change.index[seen]
     after[rows] = target[seen]
-    outward = (delta[seen] * change.normals[seen]).sum(axis=1)
-    return rows, np.where(outward < 0, -size[seen], size[seen])
+    return rows, height[seen]
 
 
 def _invalidated(cloud: PointCloud, removed: Rows) -> PointCloud:

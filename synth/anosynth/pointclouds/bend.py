@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -25,6 +26,8 @@ class Bend(PointCloudGenerator):
 
     3D-DefectStudio rotates a half and labels a slab; here all that moved is labelled (ours).
     """
+
+    version: ClassVar[int] = 2
 
     angle: float = param(8.0, gt=0, le=60, vary=(3.0, 12.0), unit="degrees", help="how far the end is turned")
     area: float = param(0.2, gt=0, le=0.5, vary=(0.1, 0.3), unit=AREA, help="share of the surface beyond the hinge")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from anosynth.params import Length, param
@@ -22,6 +24,8 @@ class Drag(BumpGenerator):
 
     Inspired by AF3AD's preset "drag" (elongated, gated on one side); the kernel is ours. A depth map cannot hold it.
     """
+
+    version: ClassVar[int] = 2
 
     strength: Length = param(0.01, gt=0, le=0.2, vary=(0.005, 0.015), unit=STRENGTH, help="largest displacement")
     elongation: float = param(2.5, ge=1, le=10, vary=(1.5, 3.0), help="ratio of the longer to the shorter axis")

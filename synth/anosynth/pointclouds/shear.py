@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from anosynth.errors import DataError, Impossible
@@ -23,6 +25,8 @@ class Shear(BumpGenerator):
     Follows AF3AD's presets "shear u" and "shear v"; the direction is tangent at every point and a push that would fold
     the surface over itself is drawn again (ours). Heights are |p' - p|. A depth map cannot hold it.
     """
+
+    version: ClassVar[int] = 2
 
     def profile(self, t: Array, x: Array, rng: Rng) -> Array:
         return cosine(t)

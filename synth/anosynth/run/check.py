@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from anosynth.datasets.layout import Source, find_layout
+from anosynth.datasets.layout import find_layout
 from anosynth.errors import AnosynthError, DataError
 from anosynth.io.images import limited
+from anosynth.io.remote import here
 from anosynth.seeding import SCHEME
 
-from .drive import inside
-from .execute import Place, execute, family_of, file_sha256, load
-from .manifest import division, manifest_name, manifests, read_lines
-from .plan import Job
+from .execute import Place, execute, family_of, file_sha256, job_of, load
+from .manifest import division, inside, manifest_name, manifests, read_lines
 from .reading import Reading
+from .sinks import Sink, elsewhere, find_sink, unlike
 
 _NEEDED: dict[str, dict[str, type]] = {
     "made": {"outputs": list, "source": dict, "category": str, "generator": dict, "seed": int, "variant": int},
@@ -36,30 +36,31 @@ class Finding:
     text: str = ""
 
 
-def verify(out: Path, root: Path | None = None) -> Iterator[Finding]:
+def verify(out: Path | str, root: Path | str | None = None) -> Iterator[Finding]:
     """Yield a finding for each row of the manifests in OUT, and one for each table of the data set that is missing.
 
     Every named file must be there with its hash; the labels must be what differs from the source: no changed element
     outside the mask, no unchanged one inside (where the source is at hand and the format keeps the order of points).
+    Where nothing is stored (sink `recipe`), each sample is made again and must have the recorded hashes. Of an OUT or a
+    root by URL it is the mirror on this machine that is looked at: see `anosynth.io.remote`.
 
     Raises:
         DataError: there is no manifest, or it is not readable.
     """
-    for place, record in _rows(out, root, maps=False):
+    out, root = here(out), None if root is None else here(root)
+    for place, sink, record in rows(out, root, maps=False):
         if record["status"] == "skipped":
             yield Finding(record["id"], "ok", f"skipped: {record['reason']}")
-            continue
-        problem = _files_problem(out, record)
-        if problem:
+        elif problem := sink.problem(record, place):
             yield Finding(record["id"], "bad", problem)
-            continue
-        yield _labels_finding(place, record) if record["status"] == "made" else Finding(record["id"], "ok")
+        else:
+            yield _labels_finding(place, sink, record) if record["status"] == "made" else _copied(place, sink, record)
     yield from _missing_tables(out)
     for name in _missing_shards(out):
         yield Finding(name, "unchecked", "this shard is not here, or not finished")
 
 
-def replay(out: Path, only: str | None = None, root: Path | None = None) -> Iterator[Finding]:
+def replay(out: Path | str, only: str | None = None, root: Path | str | None = None) -> Iterator[Finding]:
     """Make rows again from their manifest lines in a temporary folder and compare every byte.
 
     Args:
@@ -70,13 +71,15 @@ def replay(out: Path, only: str | None = None, root: Path | None = None) -> Iter
         DataError: there is no manifest, no such row, or it was made under another scheme.
     """
     found = False
-    for place, record in _rows(out, root, maps=True):
+    out, root = here(out), None if root is None else here(root)
+    for place, sink, record in rows(out, root, maps=True):
         if record["status"] != "made" or (only is not None and record["id"] != only):
             continue
         found = True
-        with tempfile.TemporaryDirectory(prefix="anosynth-replay-") as folder:
-            there = replace(place, out=Path(folder), seed=record["seed"])
-            yield _compared(record, execute(_job(record), there))
+        plain = sink.plain(record)
+        with elsewhere(place) as there:
+            why = unlike(plain, execute(job_of(plain), replace(there, seed=record["seed"])))
+        yield Finding(record["id"], "bad" if why else "ok", why)
     if only is not None and not found:
         raise DataError(f"{out}: no made row `{only}` in the manifest")
 
@@ -99,31 +102,63 @@ def _missing_tables(out: Path) -> Iterator[Finding]:
                 yield Finding(table, "bad", "this table is missing; the line that made the data set writes it again")
 
 
-def _rows(out: Path, root: Path | None, *, maps: bool) -> Iterator[tuple[Place, dict[str, Any]]]:
+def rows(out: Path, root: Path | None, *, maps: bool) -> Iterator[tuple[Place, Sink, dict[str, Any]]]:
+    """Yield each record of the manifests in OUT with where it was made and what became of it.
+
+    Raises:
+        DataError: there is no manifest, or one that is damaged, of another scheme, or leads astray.
+    """
     for path in manifests(out):
-        lines = read_lines(path, finished=True)
-        header = next(lines, None)
-        if header is None or header.get("kind") != "header":
-            raise DataError(f"{path}: has no header line: not a manifest of anosynth")
-        if header.get("scheme") != SCHEME:
-            raise DataError(f"{path}: made under scheme {header.get('scheme')}: this anosynth reads scheme {SCHEME}")
-        try:
-            layout = find_layout(header["layout"])
-            base = root if root is not None else out / header["root"]
-            reading = Reading.from_record(header, out, maps=maps)
-            place = Place(base, out, layout, int(header["seed"]), reading)
+        header, lines = header_of(path), read_lines(path, finished=True)
+        next(lines)
+        with told(path):
+            sink = find_sink(header)
+            place = place_of(header, out, root, maps=maps or not sink.stored)
             for record in lines:
-                _check_record(out, record)
-                yield place, record
-        except AnosynthError:
-            raise
-        except KeyError as error:
-            raise DataError(f"{path}: a record lacks {error}: not a manifest of this anosynth") from None
-        except (TypeError, ValueError, AttributeError) as error:
-            raise DataError(f"{path}: {error}: not a manifest of this anosynth") from None
+                check_record(out, record, sink)
+                yield place, sink, record
 
 
-def _check_record(out: Path, record: dict[str, Any]) -> None:
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Say of which manifest it is that lacks something, or has something that nobody understands.
+
+    Raises:
+        DataError: in place of a KeyError, TypeError, ValueError or AttributeError.
+    """
+    try:
+        yield
+    except AnosynthError:
+        raise
+    except KeyError as error:
+        raise DataError(f"{path}: a record lacks {error}: not a manifest of this anosynth") from None
+    except (TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{path}: {error}: not a manifest of this anosynth") from None
+
+
+def header_of(path: Path) -> dict[str, Any]:
+    """Return the first line of a manifest.
+
+    Raises:
+        DataError: it is none of a manifest, or of one made under another scheme.
+    """
+    header = next(read_lines(path, finished=True), None)
+    if header is None or header.get("kind") != "header":
+        raise DataError(f"{path}: has no header line: not a manifest of anosynth")
+    if header.get("scheme") != SCHEME:
+        raise DataError(f"{path}: made under scheme {header.get('scheme')}: this anosynth reads scheme {SCHEME}")
+    return header
+
+
+def place_of(header: Mapping[str, Any], out: Path, root: Path | None, *, maps: bool = True) -> Place:
+    """Return where the samples of a manifest are made, as its header says; see `Reading.from_record` for `maps`."""
+    base = root if root is not None else out / header["root"]
+    reading = Reading.from_record(header, out, maps=maps)
+    return Place(base, out, find_layout(header["layout"]), int(header["seed"]), reading)
+
+
+def check_record(out: Path, record: dict[str, Any], sink: Sink) -> None:
+    """Raise DataError, KeyError, ValueError or TypeError if a record is none of this sink's, or leads out of OUT."""
     needed = _NEEDED.get(record["status"])
     if needed is None:
         raise ValueError(f"a record has the status {record['status']!r}")
@@ -131,6 +166,12 @@ def _check_record(out: Path, record: dict[str, Any]) -> None:
         if not isinstance(record[key], kind):
             raise TypeError(f"`{key}` of a record is no {kind.__name__}")
     paths = [output["path"] for output in record.get("outputs", []) if output["sha256"]]
+    if sink.name != "files":
+        # They are looked for, and written, in other folders too, where a link of OUT's leads nowhere.
+        paths += (names := [output["path"] for output in sink.plain(record).get("outputs", [])])
+        for name in map(PurePosixPath, names):
+            if name.is_absolute() or ".." in name.parts:
+                raise DataError(f"{out}: the manifest names `{name}`, which lies outside")
     for path in [*paths, record["id"]]:
         if not inside(out, out / path):
             raise DataError(f"{out}: the manifest names `{path}`, which lies outside")
@@ -141,51 +182,29 @@ def _check_record(out: Path, record: dict[str, Any]) -> None:
         raise ValueError("a made record without source or labels")
 
 
-def _job(record: dict[str, Any]) -> Job:
-    source = Source(Path(record["source"]["path"]), record["category"])
-    return Job(record["id"], "make", source, record["variant"], record["split"], record["generator"])
+def _copied(place: Place, sink: Sink, record: dict[str, Any]) -> Finding:
+    if sink.stored:
+        return Finding(record["id"], "ok")
+    try:
+        with sink.opened(record, place):
+            return Finding(record["id"], "ok")
+    except DataError as error:
+        return Finding(record["id"], "bad", str(error))
 
 
-def _compared(record: dict[str, Any], again: dict[str, Any]) -> Finding:
-    if again["status"] != "made":
-        return Finding(record["id"], "bad", again["reason"])
-    if again["source"] != record["source"]:
-        return Finding(record["id"], "bad", f"the source {record['source']['path']} is not the file that it was")
-    before = {output["path"]: output["sha256"] for output in record["outputs"]}
-    after = {output["path"]: output["sha256"] for output in again["outputs"]}
-    different = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
-    return (
-        Finding(record["id"], "bad", f"made again, {different[0]} differs")
-        if different
-        else Finding(record["id"], "ok")
-    )
-
-
-def _files_problem(out: Path, record: dict[str, Any]) -> str:
-    for output in record["outputs"]:
-        try:
-            if file_sha256(out / output["path"]) != output["sha256"]:
-                return f"{output['path']}: is not the file that was written"
-        except OSError as error:
-            return f"{output['path']}: {error.strerror}"
-    return ""
-
-
-def _labels_finding(place: Place, record: dict[str, Any]) -> Finding:
-    job = _job(record)
+def _labels_finding(place: Place, sink: Sink, record: dict[str, Any]) -> Finding:
+    job = job_of(sink.plain(record))
+    checked = "only hashes were checked" if sink.stored else "nothing was checked"
     try:
         if file_sha256(place.root / job.source.path) != record["source"]["sha256"]:
-            return Finding(
-                record["id"], "unchecked", "the source is not the file that it was; only hashes were checked"
-            )
+            return Finding(record["id"], "unchecked", f"the source is not the file that it was; {checked}")
     except OSError:
-        return Finding(
-            record["id"], "unchecked", "the source is not here; only hashes were checked (--root says where)"
-        )
+        return Finding(record["id"], "unchecked", f"the source is not here; {checked} (--root says where)")
     try:
         with limited(place.reading.max_pixels):
             before = load(place.root / job.source.path, place, job)
-            truth = place.layout.read_truth(place.out, record)
+            with sink.opened(record, place) as folder:
+                truth = place.layout.read_truth(folder, sink.plain(record))
     except AnosynthError as error:
         return Finding(record["id"], "bad", str(error))
     except KeyError as error:

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from anosynth.errors import DataError, WriteError
 from anosynth.io.atomic import sweep
+from anosynth.io.remote import url_of
 
 from . import engines
-from .execute import Place, execute, family_of, file_sha256, make
+from ._options import sink_record
+from ._staging import Stage, stage_of
+from .execute import Place, family_of
 from .manifest import Manifest, division, hold, is_manifest, manifest_name, read_lines, release
-from .plan import Job, Plan, Task
+from .manifest import inside as inside
+from .plan import Batch, Job, Plan, Task
+from .sinks import Sink, find_sink
 from .splits import MAP, write_map
 
 _NAMED = 1000
@@ -45,9 +51,11 @@ class Summary:
 
 def run(
     plan: Plan,
-    out: Path,
+    out: Path | str,
     *,
     workers: int = 0,
+    engine: str = "local",
+    address: str = "",
     overwrite: bool = False,
     on_error: str = "skip",
     progress: Callable[[dict[str, Any]], None] = lambda record: None,
@@ -56,8 +64,10 @@ def run(
     """Carry out a plan; the files in OUT depend on the plan alone, not on workers, order or earlier kills.
 
     Args:
-        out: folder to write to: empty, or of this same plan (then what is whole is kept), or any with `overwrite`.
+        out: folder to write to: empty, or of this same plan (then what is whole is kept), or any with `overwrite`;
+            or its URL, such as "s3://bucket/out": see `_staging`.
         workers: local processes; 0 and 1 work in this process.
+        engine, address: "local", or "dask" for a cluster, whose scheduler listens at the address: see `engines`.
         on_error: "skip" goes on after a sample that cannot be made, "stop" raises.
         progress: called with each record, in the order of the manifest.
         views: how many of the first made samples the summary has views of, for the report.
@@ -66,48 +76,61 @@ def run(
         WriteError: OUT holds other files, cannot be written to, or another run is writing to it.
         DataError: OUT holds a data set of other settings; or a sample failed under `on_error="stop"`.
     """
-    _prepare(plan, out, overwrite)
-    engine = engines.processes(workers) if workers > 1 else engines.serial
-    summary = Summary()
+    processes = workers > 1 or engine != "local"
+    sink = find_sink(sink_record(plan.sink, plan.shard_size))
+    with stage_of(out, plan, processes=processes, everything=overwrite) as stage:
+        _prepare(plan, stage, out, overwrite)
+        carried = engines.choose(engine, plan, url_of(out) or Path(out), workers=workers, address=address)
+        return _run(plan, stage, sink, carried, overwrite, on_error, progress, views)
+
+
+def _run(
+    plan: Plan,
+    stage: Stage,
+    sink: Sink,
+    engine: engines.Engine,
+    overwrite: bool,
+    on_error: str,
+    progress: Callable[[dict[str, Any]], None],
+    views: int,
+) -> Summary:
+    summary, out = Summary(), stage.folder
     manifest = Manifest(out, plan.shard)
     try:
         if overwrite:
-            _clear(out, plan.shard)
+            _clear(stage, plan.shard)
         plan = getattr(family_of(plan.layout), "begin", lambda plan, out: plan)(plan, out)
         place = Place(plan.root, out, plan.layout, plan.seed, plan.reading)
-        manifest.start(plan.header(out))
+        manifest.start(stage.header(plan))
+        stage.grown()
         tasks = _tasks(plan.jobs(), manifest.prior(), 0 if plan.layout.holds_many else views)
-        for record in engine(tasks, partial(carry_out, place=place)):
+        work = partial(carry_out, place=place, sink=stage.sink(sink))
+        for record in chain.from_iterable(engine(sink.batches(tasks, plan.shard), work)):
             summary.kept += bool(record.pop("kept", False))
             if "view" in record:
                 summary.views[record["id"]] = record.pop("view")
             manifest.add(record)
+            stage.grown()
             summary.count(record)
             progress(record)
             if record["status"] == "skipped" and on_error == "stop":
                 raise DataError(f"{record['reason']}\nhint: --on-error skip goes on without it")
         # A worker that was killed leaves the file that it was writing.
         sweep(out)
-        plan.layout.finish(out, plan.root)
+        if sink.name == "files":
+            plan.layout.finish(out, plan.root)
         if summary.made and plan.layout.maps_splits:
             write_map(out, ((s.path.as_posix(), plan.split_of(s)) for s in plan.sources if not s.problem))
         manifest.finish()
     finally:
         manifest.close()
+    stage.finished()
     return summary
 
 
-def carry_out(task: Task, place: Place) -> dict[str, Any]:
-    """Return the earlier record of a task if all that it names is whole, else do the job."""
-    prior = task.prior
-    if prior is not None and _whole(prior, place):
-        view = {"view": family_of(place.layout).view(make(task.job, place))} if task.view else {}
-        return {**prior, "kept": True, **view}
-    record = execute(task.job, place, view=task.view)
-    if prior is not None:
-        # Its source has changed: what it no longer gives must not stay among the samples.
-        _remove(place.out, set(_outputs(prior)) - set(_outputs(record)))
-    return record
+def carry_out(batch: Batch, place: Place, sink: Sink) -> list[dict[str, Any]]:
+    """Return the records of a batch; what earlier records name and is whole is kept."""
+    return sink.carry_out(batch, place)
 
 
 def _tasks(jobs: Iterator[Job], prior: Iterator[dict[str, Any]], views: int) -> Iterator[Task]:
@@ -125,48 +148,25 @@ def _same(record: Mapping[str, Any], job: Job) -> bool:
     return same and record.get("generator", {}) == job.generator
 
 
-def _whole(record: dict[str, Any], place: Place) -> bool:
-    try:
-        if record["status"] not in ("made", "copied"):
-            return False
-        if file_sha256(place.root / record["source"]["path"]) != record["source"]["sha256"]:
-            return False
-        return all(
-            inside(place.out, place.out / output["path"])
-            and file_sha256(place.out / output["path"]) == output["sha256"]
-            for output in record["outputs"]
-        )
-    except (OSError, KeyError, TypeError, ValueError):
-        return False
-
-
-def _prepare(plan: Plan, out: Path, overwrite: bool) -> None:
+def _prepare(plan: Plan, stage: Stage, out: Path | str, overwrite: bool) -> None:
     next(plan.jobs(), None)  # what cannot be planned must not cost what is there
-    root, target = plan.root.resolve(), out.resolve()
-    if target == root or target in root.parents:
-        raise WriteError(f"{out}: holds the input\nhint: choose a folder of its own for OUT")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        entries = [entry.name for entry in out.iterdir()]
-    except FileExistsError:
-        raise WriteError(f"{out}: is not a folder") from None
-    except OSError as error:
-        raise WriteError(f"{out}: cannot be written to: {error.strerror}") from None
+    entries = stage.entries(plan)
+    out = url_of(out) or out
     if entries and not overwrite and not any(map(is_manifest, entries)):
         raise WriteError(
             f"{out}: holds files that are not anosynth's ({sorted(entries)[0]}, ...)\n"
             "hint: choose an empty folder, or --overwrite to write among them"
         )
-    sweep(out)
+    sweep(stage.folder)
 
 
-def _clear(out: Path, shard: tuple[int, int]) -> None:
+def _clear(stage: Stage, shard: tuple[int, int]) -> None:
     """Remove what earlier runs wrote here, by their manifests; other files stay, and those of this run's other shards.
 
     Raises:
         WriteError: another run is writing here, a manifest is not anosynth's, or a file cannot be removed.
     """
-    own = manifest_name(shard)
+    own, out = manifest_name(shard), stage.folder
     folder = os.open(out, os.O_RDONLY)
     try:
         # Shards that start together take turns, so that none removes what the first of them has made already.
@@ -177,7 +177,7 @@ def _clear(out: Path, shard: tuple[int, int]) -> None:
                 continue
             guard = hold(held) if held.name != own else None
             try:
-                _clear_one(out, path)
+                _clear_one(stage, path)
             finally:
                 if guard is not None:
                     release(held, guard)
@@ -189,40 +189,17 @@ def _clear(out: Path, shard: tuple[int, int]) -> None:
         os.close(folder)
 
 
-def _clear_one(out: Path, manifest: Path) -> None:
-    number = 0
+def _clear_one(stage: Stage, manifest: Path) -> None:
+    number, sink = 0, Sink()
     with suppress(DataError):  # what follows a damaged line is not known
         for number, record in enumerate(read_lines(manifest), 1):
             if number == 1 and record.get("kind") != "header":
                 raise WriteError(f"{manifest}: is not anosynth's\nhint: choose another OUT")
-            _remove(out, _outputs(record))
+            if number == 1:
+                sink = find_sink(record)
+            # A header names the tables of the data set, whatever its samples are in.
+            stage.remove((Sink() if number == 1 else sink).paths(record))
     if division(manifest.name) == 1:
-        (out / "report.html").unlink(missing_ok=True)
-        (out / MAP).unlink(missing_ok=True)
+        stage.remove(["report.html", MAP])
+    stage.remove([manifest.name])
     manifest.unlink(missing_ok=True)
-
-
-def _outputs(record: Mapping[str, Any]) -> list[str]:
-    outputs = record.get("outputs", [])
-    found = [entry.get("path") for entry in outputs if isinstance(entry, dict)] if isinstance(outputs, list) else []
-    return [path for path in found if isinstance(path, str)]
-
-
-def _remove(out: Path, paths: Iterable[str]) -> None:
-    """Remove files that a manifest names, as far as they are inside OUT, and the folders that this leaves empty."""
-    for path in paths:
-        target = out / path
-        if not inside(out, target):
-            continue
-        target.unlink(missing_ok=True)
-        with suppress(OSError):
-            for folder in list(target.relative_to(out).parents)[:-1]:
-                (out / folder).rmdir()
-
-
-def inside(out: Path, path: Path) -> bool:
-    """Tell whether a path that a manifest names stays within OUT."""
-    try:
-        return out.resolve() in path.resolve().parents
-    except ValueError:
-        return False

@@ -1,7 +1,7 @@
-"""Engines map tasks to records; all give the same records in the same order.
+"""Engines map batches of tasks to their records; all give the same records in the same order.
 
-An engine is a function (tasks, work) -> iterator of records in the order of the tasks. It holds a bounded number of
-them and keeps nothing: what was made before a kill is found again by its hashes, not by the engine.
+An engine is a function (batches, work) -> iterator of what `work` returns for each, in their order. It holds a bounded
+number of them and keeps nothing: what was made before a kill is found again by its hashes, not by the engine.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import wait
+from pathlib import Path
 from typing import Any
 
-from anosynth.errors import AnosynthError
+from anosynth.errors import AnosynthError, ParameterError
 
-from .plan import Task
+from .plan import Batch, Plan
 
-Work = Callable[[Task], dict[str, Any]]
-Engine = Callable[[Iterable[Task], Work], Iterator[dict[str, Any]]]
+Records = list[dict[str, Any]]
+Work = Callable[[Batch], Records]
+Engine = Callable[[Iterable[Batch], Work], Iterator[Records]]
 
 _CHUNK = 8
 _AHEAD = 3
@@ -32,20 +34,46 @@ _RETRIES = 3
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def serial(tasks: Iterable[Task], work: Work) -> Iterator[dict[str, Any]]:
-    """Do one task after another in this process."""
-    return map(work, tasks)
+ENGINES = ("local", "dask")
+
+
+def choose(name: str, plan: Plan, out: Path | str, *, workers: int = 0, address: str = "") -> Engine:
+    """Return the engine that carries out a plan.
+
+    Args:
+        name: "local" for this process or several of this machine, "dask" for the workers of a cluster.
+        workers: local processes; 0 and 1 of "local" work in this process.
+        address: of the scheduler of a cluster that is there; "" lets "dask" start a cluster on this machine.
+
+    Raises:
+        ParameterError: there is no such engine, or it is not installed.
+        DataError: the cluster does not answer, or its workers lack what they need.
+    """
+    if name not in ENGINES:
+        raise ParameterError(f"--engine: {name}: must be {' or '.join(ENGINES)}")
+    if name == "dask":
+        from .cluster import cluster
+
+        return cluster(workers, address, plan, out)
+    if address:
+        raise ParameterError(f"--address: {address}: only together with --engine dask")
+    return processes(workers) if workers > 1 else serial
+
+
+def serial(batches: Iterable[Batch], work: Work) -> Iterator[Records]:
+    """Do one batch after another in this process."""
+    return map(work, batches)
 
 
 def processes(workers: int) -> Engine:
     """Return the engine of up to `workers` local processes of one thread; a pool that loses a worker is built again."""
 
-    def run(tasks: Iterable[Task], work: Work) -> Iterator[dict[str, Any]]:
-        chunks = _chunks(tasks, _CHUNK)
-        waiting: deque[list[Task]] = deque(itertools.islice(chunks, workers))
+    def run(batches: Iterable[Batch], work: Work) -> Iterator[Records]:
+        chunks = chunked(batches, _CHUNK)
+        waiting: deque[list[Batch]] = deque(itertools.islice(chunks, workers))
         # A worker takes longer to start than many a chunk to do: none is started that would have nothing to do.
         used = len(waiting)
-        running: deque[tuple[list[Task], Future[list[dict[str, Any]]]]] = deque()
+        running: deque[tuple[list[Batch], Future[list[Records]]]] = deque()
         deaths = 0
         while used:
             try:
@@ -79,14 +107,22 @@ def processes(workers: int) -> Engine:
     return run
 
 
-def _chunks(tasks: Iterable[Task], size: int) -> Iterator[list[Task]]:
-    iterator = iter(tasks)
-    while chunk := list(itertools.islice(iterator, size)):
+def chunked(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
+    """Yield lists of batches that have `size` tasks together or, the last one of them being large, more."""
+    chunk: list[Batch] = []
+    tasks = 0
+    for batch in batches:
+        chunk.append(batch)
+        tasks += len(batch)
+        if tasks >= size:
+            yield chunk
+            chunk, tasks = [], 0
+    if chunk:
         yield chunk
 
 
-def _do(chunk: list[Task], work: Work) -> list[dict[str, Any]]:
-    return [work(task) for task in chunk]
+def _do(chunk: list[Batch], work: Work) -> list[Records]:
+    return [work(batch) for batch in chunk]
 
 
 @contextmanager

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from itertools import chain, islice, takewhile
 from pathlib import Path
 
-from .execute import Place, execute, family_of
+from ._options import sink_record
+from .execute import Place, execute
+from .manifest import line
 from .plan import Job, Plan
+from .sinks import Sink, find_sink
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,8 @@ class Estimate:
 
     Attributes:
         made, copied: samples that would be made, and normal ones that would be taken over, of this shard.
-        bytes: of all files but manifest and report; None if none of the tried samples could be made.
+        bytes: of all files but manifest and report, with the sink `recipe` of the manifest; None if none of the tried
+            samples could be made.
         seconds: of one process, without its start and the report; None likewise.
         tried: samples that bytes and seconds are reckoned from, the first of the plan.
     """
@@ -34,8 +38,11 @@ class Estimate:
 def estimate(plan: Plan, *, tried: int = 3) -> Estimate:
     """Make the first `tried` samples of a plan in a temporary folder and reckon up what all of them cost.
 
-    Samples of one recipe differ, so this is a rough number; it touches nothing but a temporary folder.
+    Samples of one recipe differ, so this is a rough number; it touches nothing but a temporary folder. Files of
+    features are as large as the disk may be and their generators may have to learn first: these are counted alone.
     """
+    if plan.layout.holds_many:
+        return Estimate(len(plan), 0, None, None, 0)
     jobs = plan.jobs()
     copies = list(takewhile(lambda job: job.kind == "copy", jobs))
     # `takewhile` has eaten the first job that is none.
@@ -43,19 +50,17 @@ def estimate(plan: Plan, *, tried: int = 3) -> Estimate:
     wanted = list(islice(_of_different_sources(islice(plan.jobs(), len(copies), None)), tried))
     with tempfile.TemporaryDirectory(prefix="anosynth-") as folder:
         out = Path(folder)
-        began = time.perf_counter()
-        begun = getattr(family_of(plan.layout), "begin", lambda plan, out: plan)(plan, out)
-        once = time.perf_counter() - began
-        place = Place(begun.root, out, begun.layout, begun.seed, begun.reading)
+        place = Place(plan.root, out, plan.layout, plan.seed, plan.reading)
+        sink = find_sink(sink_record(plan.sink, plan.shard_size))
         # Once untimed, for what is imported at the first use; its source is read anew after the others'.
         for job in wanted[:1]:
-            _cost(job, place, out)
-        costs = [cost for job in [*wanted[1:], *wanted[:1]] if (cost := _cost(job, place, out))]
-        copied = [cost for job in copies[:tried] if (cost := _cost(job, place, out))]
+            _cost(job, place, sink)
+        costs = [cost for job in [*wanted[1:], *wanted[:1]] if (cost := _cost(job, place, sink))]
+        copied = [cost for job in copies[:tried] if (cost := _cost(job, place, sink))]
     if (made and not costs) or (copies and not copied):
         return Estimate(made, len(copies), None, None, 0)
     size = made * _mean([c[0] for c in costs]) + len(copies) * _mean([c[0] for c in copied])
-    seconds = made * _mean([c[1] for c in costs]) + len(copies) * _mean([c[1] for c in copied]) + once
+    seconds = made * _mean([c[1] for c in costs]) + len(copies) * _mean([c[1] for c in copied])
     return Estimate(made, len(copies), round(size), seconds, len(costs) + len(copied))
 
 
@@ -71,13 +76,15 @@ def _of_different_sources(jobs: Iterator[Job]) -> Iterator[Job]:
     yield from chain(rest, jobs)
 
 
-def _cost(job: Job, place: Place, out: Path) -> tuple[int, float] | None:
+def _cost(job: Job, place: Place, sink: Sink) -> tuple[int, float] | None:
     began = time.perf_counter()
     record = execute(job, place)
     seconds = time.perf_counter() - began
     if record["status"] == "skipped":
         return None
-    return sum((out / output["path"]).stat().st_size for output in record["outputs"]), seconds
+    if not sink.stored:
+        return len(line(record)), seconds
+    return sum((place.out / output["path"]).stat().st_size for output in record["outputs"]), seconds
 
 
 def _mean(values: list[int] | list[float]) -> float:

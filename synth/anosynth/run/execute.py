@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from anosynth.datasets.layout import Layout, Output
+from anosynth.datasets.layout import Layout, Output, Source
 from anosynth.datasets.truth import placed, regular_bytes
 from anosynth.errors import AnosynthError, DataError, WriteError
 from anosynth.generator import Anomaly, from_record
@@ -58,6 +58,17 @@ def execute(job: Job, place: Place, *, view: bool = False) -> dict[str, Any]:
         return _skipped(job, place, f"internal error: {type(error).__name__}: {error}")
 
 
+def job_of(record: dict[str, Any]) -> Job:
+    """Return the job that a made or copied record, as of the sink `files`, is of."""
+    source = Source(Path(record["source"]["path"]), record["category"])
+    if record["status"] == "made":
+        return Job(record["id"], "make", source, record["variant"], record["split"], record["generator"])
+    targets = [output["path"] for output in record["outputs"]]
+    # What belongs to a copied sample keeps its path.
+    files = ((record["source"]["path"], targets[0]), *((path, path) for path in targets[1:]))
+    return Job(record["id"], "copy", source, split=record["split"], files=files)
+
+
 def make(job: Job, place: Place) -> Anomaly:
     """Return the anomaly of a "make" job, a pure function of the job, the seed and the source file."""
     generator = from_record(job.generator)
@@ -68,7 +79,7 @@ def make(job: Job, place: Place) -> Anomaly:
 
 def _made(job: Job, place: Place, view: bool) -> dict[str, Any]:
     source = place.root / job.source.path
-    digest = _digest_of_source(source)
+    digest = digest_of_source(source)
     family = family_of(place.layout)
     if place.layout.holds_many:
         with limited(place.reading.max_pixels):
@@ -146,7 +157,7 @@ def family_of(layout: Layout) -> Any:
     return importlib.import_module(homes[layout.family], __package__)
 
 
-def _digest_of_source(path: Path) -> str:
+def digest_of_source(path: Path) -> str:
     """Return the source's sha256; its regular-file check keeps a FIFO from blocking the run."""
     if not path.is_file():
         raise DataError(f"{path}: not a regular file" if path.exists() else f"{path}: no such file")

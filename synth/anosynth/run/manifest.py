@@ -39,6 +39,14 @@ def division(name: str) -> int:
     return int(match[1] or 1) if match else 0
 
 
+def inside(out: Path, path: Path) -> bool:
+    """Tell whether a path that a manifest names stays within OUT."""
+    try:
+        return out.resolve() in path.resolve().parents
+    except ValueError:
+        return False
+
+
 def line(record: Mapping[str, Any]) -> bytes:
     """Return the one spelling of a record, newline included: ASCII, keys in their order, no NaN."""
     return json.dumps(record, ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode() + b"\n"
@@ -211,7 +219,7 @@ def _check_same(path: Path, header: Mapping[str, Any]) -> None:
         # Shards of one run differ in nothing but their index.
         first = {**first, "shard": [header["shard"][0], shard[1]]}
     if first != header:
-        keys = [key for key in header if first.get(key) != header[key]]
+        keys = [key for key in dict.fromkeys([*header, *first]) if first.get(key) != header.get(key)]
         differs = f" (differs in: {', '.join(keys)})" if keys else ""
         raise DataError(
             f"{path.parent}: holds a data set made with other settings or another input{differs}\n"

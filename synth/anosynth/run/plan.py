@@ -18,6 +18,7 @@ from anosynth.io.images import EXPECTED, limited
 from anosynth.recipe import Recipe
 from anosynth.seeding import SCHEME, stream
 
+from ._options import check_format, check_sink, sink_record
 from .manifest import is_manifest
 from .reading import AS_FOUND, Reading
 from .splits import check_shares, split_of
@@ -57,6 +58,22 @@ class Task:
 
 
 @dataclass(frozen=True)
+class Batch:
+    """Tasks that one worker does in a row, at least one; `number` is that of the file they share, if they share one."""
+
+    tasks: tuple[Task, ...]
+    number: int = 0
+
+    @property
+    def job(self) -> Job:
+        """The first job."""
+        return self.tasks[0].job
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+
+@dataclass(frozen=True)
 class Plan:
     """What a run will do.
 
@@ -71,6 +88,9 @@ class Plan:
         categories: of a data set; empty for all.
         shard: (i, n), 1 <= i <= n: this run makes every n-th job.
         sample_format: of plain files; of photos "png" or "tiff" for all samples; "" for PNG, and TIFF of what was TIFF.
+        sink: "files" writes the samples as the layout does, "webdataset" packs these files into tars of up to
+            `shard_size` samples, "recipe" makes every sample once and stores none: see `sinks`.
+        origin: the URL that the root is a mirror of, if it is one.
     """
 
     root: Path
@@ -85,6 +105,9 @@ class Plan:
     only: tuple[Path, ...] = ()
     shard: tuple[int, int] = (1, 1)
     sample_format: str = ""
+    sink: str = "files"
+    shard_size: int = 1000
+    origin: str = ""
 
     def __post_init__(self) -> None:
         index, number = self.shard
@@ -93,7 +116,8 @@ class Plan:
         if self.count < 1:
             raise ParameterError(f"--count: {self.count}: must be >= 1")
         check_shares(self.split)
-        _check_format(self.sample_format, self.layout)
+        check_format(self.sample_format, self.layout)
+        check_sink(self.sink, self.shard_size, self.layout)
 
     @cached_property
     def samples(self) -> list[Labelled]:
@@ -136,9 +160,17 @@ class Plan:
     def jobs(self) -> Iterator[Job]:
         """Yield the jobs of this shard, in the order of the manifest."""
         index, number = self.shard
-        for position, job in enumerate(self._all_jobs()):
-            if position % number == index - 1:
-                yield job
+        before = 0
+        if self.layout.holds_out:
+            for job in self._copies():
+                if before % number == index - 1:
+                    yield job
+                before += 1
+        for source in self.sources:
+            size = 1 if source.problem else self.count
+            # Only what is this shard's is drawn, which takes longer than anything else here.
+            yield from self._jobs_of(source, range((index - 1 - before) % number, size, number))
+            before += size
 
     def __len__(self) -> int:
         """The number of jobs of this shard, without drawing what they make."""
@@ -147,21 +179,21 @@ class Plan:
         whole = copies + sum(1 if source.problem else self.count for source in self.sources)
         return max(0, -(-(whole - index + 1) // number))
 
-    def _all_jobs(self) -> Iterator[Job]:
-        if self.layout.holds_out:
-            yield from self._copies()
-        for source in self.sources:
-            if source.problem:
-                yield Job(source.path.as_posix(), "make", source)
-                continue
-            for variant in range(self.count):
-                generator = self._drawn(source, variant)
-                target = self.layout.target(source, generator["generator"], variant)
-                if self.reading.sample and Path(target).suffix.lower() in _MESHES:
-                    target = Path(target).with_suffix(f"{Path(target).suffix}.ply").as_posix()
-                if self.sample_format:
-                    target = Path(target).with_suffix(self.layout.formats[self.sample_format]).as_posix()
-                yield Job(target, "make", source, variant, self.split_of(source), generator)
+    def _jobs_of(self, source: Source, variants: Sequence[int]) -> Iterator[Job]:
+        if not variants:
+            return
+        if source.problem:
+            yield Job(source.path.as_posix(), "make", source)
+            return
+        split = self.split_of(source)
+        for variant in variants:
+            generator = self._drawn(source, variant)
+            target = self.layout.target(source, generator["generator"], variant)
+            if self.reading.sample and Path(target).suffix.lower() in _MESHES:
+                target = Path(target).with_suffix(f"{Path(target).suffix}.ply").as_posix()
+            if self.sample_format:
+                target = Path(target).with_suffix(self.layout.formats[self.sample_format]).as_posix()
+            yield Job(target, "make", source, variant, split, generator)
 
     def _drawn(self, source: Source, variant: int) -> dict[str, Any]:
         """Return the record of the generator of a job; of many samples in one, that of the mix that each draws from."""
@@ -190,7 +222,8 @@ class Plan:
         Its outputs are the files of the whole data set: without hashes, as they grow with each shard that ends.
         """
         categories, kinds = {s.category for s in self.samples}, {v.generator.name for _, v in self.recipe.parts}
-        tables = [{"role": "table", "path": path} for path in self.layout.tables(categories, kinds)]
+        named = self.layout.tables(categories, kinds) if self.sink == "files" else []
+        tables = [{"role": "table", "path": path} for path in named]
         return {
             "kind": "header",
             "anosynth": __version__,
@@ -201,12 +234,13 @@ class Plan:
             "recipe": self.recipe.record(),
             **self.reading.record(out),
             "sample_format": self.sample_format or None,
+            **sink_record(self.sink, self.shard_size),
             "held_out": self.held_out if self.layout.holds_out else None,
             "split": None if self.layout.holds_out else list(self.split),
             "categories": list(self.categories),
             "shard": list(self.shard),
             # Both without links: the system follows a link before it climbs with `..`.
-            "root": Path(os.path.relpath(self.root.resolve(), out.resolve())).as_posix(),
+            "root": self.origin or Path(os.path.relpath(self.root.resolve(), out.resolve())).as_posix(),
             "fingerprint": self.fingerprint,
             **({"outputs": tables} if tables else {}),
         }
@@ -221,19 +255,6 @@ class Plan:
 
     def _home(self) -> str:
         return f"\nhint: {self.layout.home}" if self.layout.home else ""
-
-
-def _check_format(name: str, layout: Layout) -> None:
-    if not name or name in layout.formats:
-        return
-    if not layout.formats:
-        raise ParameterError(f"--image-format: {name}: the layout `{layout.name}` has formats of its own: leave it out")
-    if name.lower() in ("jpeg", "jpg"):
-        raise ParameterError(
-            "--image-format: jpeg: it changes pixels outside of the mask too, so no label would be what changed: "
-            "must be png or tiff\nhint: make JPEG of normal and anomalous photos alike, afterwards, if a test needs it"
-        )
-    raise ParameterError(f"--image-format: {name}: must be {' or '.join(layout.formats)}")
 
 
 def plain_inputs(root: Path, layout: Layout) -> list[Path]:

@@ -14,6 +14,8 @@ transforms of an image pipeline. A sample is a pure function of (seed, key, epoc
 change nothing, and no global random state is read or written. At epoch 0, with `probability=1`, the files' paths
 relative to their root as keys and the same foreground, it is byte for byte the first variant that the command line
 writes with the same recipe and seed.
+
+`ManifestDataset` reads what the command line made: `anosynth images good/ out/`, then `ManifestDataset("out")`.
 """
 
 from __future__ import annotations
@@ -27,8 +29,9 @@ except ModuleNotFoundError as error:
 
 from ._dataset import SyntheticDataset
 from ._items import Untouched
+from ._manifest import ManifestDataset
 from ._synthesize import Synthesize
 from ._transform import Transform
 from .clouds import concatenate
 
-__all__ = ["Synthesize", "SyntheticDataset", "Transform", "Untouched", "concatenate"]
+__all__ = ["ManifestDataset", "Synthesize", "SyntheticDataset", "Transform", "Untouched", "concatenate"]

@@ -1,0 +1,121 @@
+"""An assessment as one HTML page that needs no network, no script and no second file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import PurePath
+
+from anosynth._version import __version__
+from anosynth.report._text import escape
+
+from ._chart import detection_chart, score_chart
+from .judge import Assessment
+from .pod import Detection
+from .point import Rate
+from .table import bin_text, fit_line, number, percent, share_text, statement, summary, threshold_line
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src '{hash}'; \
+base-uri 'none'; form-action 'none'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="generator" content="anosynth">
+<title>{title}</title>
+<link rel="icon" href="data:,">
+<style>{css}</style>
+</head>
+<body>
+<header>
+<p class="soft">anosynth {version}</p>
+<h1>{title}</h1>
+<p class="big">{threshold}</p>
+<p class="{state}">{statement}</p>
+{notes}
+</header>
+<main>
+{body}
+</main>
+</body>
+</html>
+"""
+
+
+def page(outcome: Assessment) -> str:
+    """Return an assessment as HTML."""
+    css = files("anosynth.threshold").joinpath("page.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode("ascii")
+    notes = "".join(f'<p class="soft">{escape(note)}</p>' for note in outcome.notes)
+    return _PAGE.format(
+        hash=f"sha256-{digest}",
+        title=escape(f"Threshold for {PurePath(outcome.scores.where).name}"),
+        css=css,
+        version=escape(__version__),
+        threshold=escape(threshold_line(outcome)),
+        state="good" if outcome.sure else "bad",
+        statement=escape(f"{statement(outcome)[0].upper()}{statement(outcome)[1:]}."),
+        notes=notes,
+        body="\n".join([_scores(outcome), *map(_detection, outcome.detections)]),
+    )
+
+
+def _scores(outcome: Assessment) -> str:
+    bad = outcome.scores.anomalous
+    normal, anomalous = outcome.scores.score[~bad], outcome.scores.score[bad]
+    lines = [f"False positives: {share_text(outcome.point.false_positives)}"]
+    if outcome.found is not None:
+        lines.append(f"Found: {share_text(outcome.found)}")
+    if outcome.assured_found is not None and outcome.assured is not None and outcome.chosen == "estimated":
+        level = number(outcome.assured.threshold)
+        lines.append(f"Found at the assured threshold, {level}: {share_text(outcome.assured_found)}")
+    if outcome.auroc is not None and outcome.ap is not None:
+        value, low, high = outcome.auroc
+        lines.append(f"AUROC: {value:.3f} ({low:.3f} to {high:.3f}), average precision: {outcome.ap:.3f}")
+    text = "".join(f"<p>{escape(line)}</p>" for line in lines)
+    legend = (
+        f'<p class="soft"><span class="key normals"></span>{len(normal)} normal'
+        f'<span class="key anomalous"></span>{len(anomalous)} anomalous, each to its own height; '
+        f"intervals: {escape(percent(outcome.confidence))}</p>"
+    )
+    rows = [(name, one) for name, one in outcome.kinds.items()]
+    chart = score_chart(normal, anomalous, outcome.point.threshold)
+    return f"<section>\n<h2>Scores</h2>\n{text}\n{chart}\n{legend}\n{_table('type', rows)}\n</section>"
+
+
+def _detection(one: Detection) -> str:
+    lines = [f"{summary(one)[0].upper()}{summary(one)[1:]}."]
+    if one.curve is not None:
+        lines.append(f"{fit_line(one)}.")
+    if one.safe is not None:
+        level = percent(one.level)
+        lines.append(f"Without a model: from {number(one.safe)} on, every bin's lower bound is at least {level}.")
+    text = "".join(f"<p>{escape(line)}</p>" for line in lines)
+    notes = "".join(f'<p class="soft">{escape(note)}</p>' for note in one.notes)
+    legend = (
+        '<p class="soft">Line: fitted; dashes: its one-sided lower bound at '
+        f"{escape(percent(one.confidence))}; circles: bins with their two-sided intervals; ticks above: found, below: "
+        "missed.</p>"
+    )
+    rows = [(bin_text(part.low, part.high), part.found) for part in one.bins]
+    title = f"Probability of detection against {one.against}"
+    return (
+        f"<section>\n<h2>{escape(title)}</h2>\n{text}\n{detection_chart(one)}\n{legend}\n{notes}\n"
+        f"{_table(one.against, rows)}\n</section>"
+    )
+
+
+def _table(head: str, rows: Sequence[tuple[str, Rate]]) -> str:
+    if not rows:
+        return ""
+    body = "".join(
+        f'<tr><th>{escape(name)}</th><td class="n">{one.of}</td><td class="n">{percent(one.value)}</td>'
+        f'<td class="n">{percent(one.low)}</td><td class="n">{percent(one.high)}</td></tr>'
+        for name, one in rows
+    )
+    names = "".join(f'<th class="n">{name}</th>' for name in ("n", "found", "from", "to"))
+    return f'<div class="wide"><table><tr><th>{escape(head)}</th>{names}</tr>{body}</table></div>'
