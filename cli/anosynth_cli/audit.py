@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json as jsonlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
 
 from anosynth.errors import DataError, ParameterError
+
+from . import running
 
 EXAMPLE = "anosynth audit anomalous/ --html audit.html"
 
@@ -74,7 +75,7 @@ def _run(
     found = _found(data, layout, images, masks, normals)
     if ks is not None and against is None:
         raise ParameterError(f"--ks: {ks:g}: needs --against")
-    with _progress() as step:
+    with running.counted("photos") as step:
         outcome = audit(found, sources=sources, match=match, against=against, limits=limits, progress=step)
     if html is not None:
         _write_page(html, outcome, found, sources, match)
@@ -112,17 +113,3 @@ def _write_page(html: Path, outcome: Any, found: Any, sources: Path | None, matc
     text = page(outcome, sources=sources, match=match)
     with atomic_write(html) as file:
         file.write(text.encode("utf-8", "replace"))
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """A Rich bar on a terminal, nothing elsewhere; gone when done."""
-    if not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("photos", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

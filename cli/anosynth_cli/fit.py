@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json as jsonlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
 
 from anosynth.errors import DataError, ParameterError
+
+from . import running
 
 EXAMPLE = "anosynth fit --good good/ --images defects/ --masks masks/ -o recipe.yaml"
 
@@ -64,7 +65,7 @@ def _run(
     found = _found(images, masks, real, layout)
     _check_free(output, bank, overwrite)
     goods = _goods(good, found)
-    with _progress() as step:
+    with running.counted("photos") as step:
         outcome = fit_recipe(found, goods, name=name, bank=str(bank) if bank else "", progress=step)
     for problem in outcome.passed:
         sys.stderr.write(f"passed over: {problem}\n")
@@ -142,17 +143,3 @@ def _write_prior(output: Path, prior: Any) -> str:
     with atomic_write(path) as file:
         file.write(encode_png(prior))
     return str(path)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """A Rich bar on a terminal, nothing elsewhere; gone when done."""
-    if not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("photos", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -24,6 +24,9 @@ def _run(
     move: Annotated[bool, typer.Option("--move", help="Move files from DIRS to OUT instead of linking them.")] = False,
     root: Annotated[Optional[Path], typer.Option(help="Where the sources are now.")] = None,  # noqa: UP045
     report: Annotated[bool, typer.Option("--report", help="Write OUT/report.html as well.")] = False,
+    run_functions: Annotated[
+        bool, typer.Option("--run-functions", help="Run functions that the manifest names, for the report.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
     """Join the shards of one run (--shard i/n) into one data set: the same as if it had been made without shards.
@@ -41,7 +44,7 @@ def _run(
     if report:
         from anosynth.run import write_report
 
-        page = write_report(out, views(out, running.VIEWS, root))
+        page = write_report(out, views(out, running.VIEWS, root, functions=run_functions))
     row = {**vars(merged), "out": str(out), "report": str(page) if page else None}
     sys.stdout.write((jsonlib.dumps(row) if json else _sentence(row)) + "\n")
 

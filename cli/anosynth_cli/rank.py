@@ -48,9 +48,20 @@ def _run(
         str, typer.Option(help="What is normal: by place (cell), for all places together (global), or auto.")
     ] = "auto",
     by: Annotated[
-        str, typer.Option(help="Order by image_auroc, image_ap, pixel_auroc, pixel_ap or aupro.")
+        str,
+        typer.Option(
+            help="Order by image_auroc, image_ap, pixel_auroc, pixel_ap or aupro; of clouds object_auroc and so on."
+        ),
     ] = "image_auroc",
     foreground: Annotated[str, typer.Option(help="Where anomalies may lie on photos: auto or none.")] = "auto",
+    mm_per_px: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option("--mm-per-px", help="Photos: what a pixel measures, for recipes with lengths such as 0.3mm."),
+    ] = None,
+    unit: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Clouds: unit of the coordinates: mm, cm, um, m or inch."),
+    ] = None,
     draws: Annotated[int, typer.Option(help="Resamples for the intervals.")] = 500,
     looks: Annotated[bool, typer.Option(help="Measure coverage and shortcuts beside --real, too.")] = True,
     workers: Annotated[int, typer.Option(help="Processes.")] = 1,
@@ -74,8 +85,9 @@ def _run(
         raise DataError(f"{html}: a folder: expected the name of a file")
     settings = Settings(
         backbone=backbone, layers=_words(layers), weights=weights, size=size, seeds=seeds, seed=seed, made=made,
-        held_out=held_out, space=space, align=align, foreground=foreground, draws=draws, by=by.replace("-", "_"),
-        layout=layout, masks=masks, workers=workers, looks=looks, pictures=html is not None,
+        held_out=held_out, space=space, align=align, foreground=foreground, mm_per_px=mm_per_px, unit=unit,
+        draws=draws, by=_figure(by), layout=layout, masks=masks, workers=workers, looks=looks,
+        pictures=html is not None,
     )  # fmt: skip
     with _progress() as step:
         try:
@@ -94,6 +106,11 @@ def _run(
             sys.stdout.write(f"page: {html}\n")
     if outcome.skipped:
         raise typer.Exit(_SKIPPED)
+
+
+def _figure(name: str) -> str:
+    """Return the key of a figure, which is called after objects and points where these are judged."""
+    return name.replace("-", "_").replace("object_", "image_").replace("point_", "pixel_")
 
 
 def _words(text: str) -> tuple[str, ...]:

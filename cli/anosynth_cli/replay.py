@@ -26,6 +26,9 @@ def _run(
         typer.Option(metavar="DIR", help="Keep what is made: as a data set of files, in a folder of its own."),
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Local processes (with --write).")] = 1,
+    run_functions: Annotated[
+        bool, typer.Option("--run-functions", help="Run functions that the manifest names (external, --foreground).")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print a JSON line for each sample.")] = False,
 ) -> None:
     """Make samples again from their manifest lines alone, and compare every byte.
@@ -36,6 +39,7 @@ def _run(
     from anosynth.run import replay, write_again
 
     if write is None:
-        print_findings(replay(out, only, root), as_json=json)
+        print_findings(replay(out, only, root, functions=run_functions), as_json=json)
     else:
-        print_findings(write_again(out, write, only, root, workers=workers), as_json=json)
+        again = write_again(out, write, only, root, workers=workers, functions=run_functions)
+        print_findings(again, as_json=json)

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -228,17 +228,29 @@ def _gathered(problems: Sequence[str]) -> Iterator[str]:
 
 
 @contextmanager
-def _progress(total: int) -> Iterator[Callable[[], None]]:
-    """A Rich bar on a terminal, nothing elsewhere; gone when done."""
-    if total < 4 or not sys.stderr.isatty():
-        yield lambda: None
+def counted(text: str = "") -> Iterator[Callable[..., None]]:
+    """Yield step(done, total, text) for a Rich bar on a terminal, for nothing elsewhere; gone when done."""
+    if not sys.stderr.isatty():
+        yield lambda *told: None
         return
     from rich.console import Console
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("samples", total=total)
-        yield lambda: bar.advance(task)
+        task = bar.add_task(text, total=None)
+
+        def step(done: int, total: int, text: str = text) -> None:
+            bar.update(task, description=text, completed=done, total=total)
+
+        yield step
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[], None]]:
+    """Yield step() for a bar of samples; none for a few."""
+    with counted("samples") as step:
+        done = count(1)
+        yield (lambda: step(next(done), total)) if total >= 4 else (lambda: None)
 
 
 def _stopped() -> int:

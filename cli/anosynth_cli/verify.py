@@ -20,12 +20,15 @@ def command(arguments: Sequence[str]) -> Callable[..., None]:
 def _run(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A data set that anosynth wrote: a folder or its URL.")],
     root: Annotated[Optional[Path], typer.Option(help="Where the sources are now.")] = None,  # noqa: UP045
+    run_functions: Annotated[
+        bool, typer.Option("--run-functions", help="Run functions that the manifest names, where recipes are stored.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print a JSON line for each sample.")] = False,
 ) -> None:
     """Check every file's hash, and that each mask is exactly what differs from the source."""
     from anosynth.run import verify
 
-    print_findings(verify(out, root), as_json=json)
+    print_findings(verify(out, root, functions=run_functions), as_json=json)
 
 
 def print_findings(findings: Iterable[object], *, as_json: bool) -> None:

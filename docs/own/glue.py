@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from anosynth.images import Image
-from anosynth.images._base import ImageGenerator
-from anosynth.images._edit import Edit
+from anosynth.images import Edit, Image, ImageGenerator
 from anosynth.params import Size, param
 from anosynth.seeding import Rng
 

@@ -139,8 +139,11 @@ def from_record(record: Mapping[str, Any]) -> Generator:
 
     Raises:
         UnknownGenerator: there is none of that name.
-        ParameterError: it is of another version, whose bytes differ, or a value is out of range.
+        ParameterError: it is of another version, whose bytes differ, or a value is missing or out of range.
     """
+    for key, kind in (("family", str), ("generator", str), ("version", int)):
+        if not isinstance(record.get(key), kind):
+            raise ParameterError(f"`{key}` of a generator: {shown(record.get(key))}: expected {_WRITTEN[kind]}")
     cls = find(record["family"], record["generator"])
     if record["version"] != cls.version:
         raise ParameterError(
@@ -148,6 +151,9 @@ def from_record(record: Mapping[str, Any]) -> Generator:
             "hint: install the anosynth that the manifest's header names"
         )
     return cls(**{k: v for k, v in record.items() if k not in ("generator", "family", "version")})
+
+
+_WRITTEN = {str: "text", int: "a whole number"}
 
 
 def names(family: str) -> list[str]:

@@ -18,8 +18,8 @@ from PIL import Image as Pillow
 
 from anosynth.errors import DataError, WriteError
 from anosynth.images import Image
+from anosynth.io._pictures import Origin
 from anosynth.io.images import (
-    Origin,
     image_digest,
     limited,
     read_image,

@@ -20,8 +20,9 @@ from anosynth.errors import DataError, ParameterError, UnknownGenerator
 from anosynth.features import Gaussian
 from anosynth.images import Image
 from anosynth.io.images import read_image, write_image
-from anosynth.rank import Outcome, Settings, rank
+from anosynth.rank import Outcome, Settings, _photos, rank
 from anosynth.rank._contest import Figure
+from anosynth.rank._files import File
 from anosynth.rank._making import FeatureRecipe, Given, make, orders
 from anosynth.rank._photos import Eye
 from anosynth.rank._samples import GOOD
@@ -270,3 +271,45 @@ def test_workers_change_nothing(folders: tuple[Path, Path]) -> None:
     given = replace(FAST, made=4, draws=20)
     alone = rank(folders[0], ["stain"], folders[1], given).record()
     assert rank(folders[0], ["stain"], folders[1], replace(given, workers=2)).record() == alone
+
+
+def test_anomalies_without_a_labelled_cell_have_no_coverage(monkeypatch: pytest.MonkeyPatch) -> None:
+    from anosynth.rank import looks
+
+    normal = [replace(sample(f"n{number}", "good"), source=f"n{number}") for number in range(6)]
+    made = [sample(f"m{number}", "x", source=f"n{number}", shift=2.0) for number in range(6)]
+    blank = [replace(one, cover=np.zeros_like(one.cover)) for one in made]
+    unknown = [replace(one, cover=None) for one in made]
+    assert looks._coverage(made, normal, []) is not None
+    assert looks._coverage(blank, normal, []) is None
+    assert looks._coverage(unknown, normal, []) is None
+    # Real defects that no cell shows take nothing from what is known of the others.
+    found = looks._coverage(made, normal, blank)
+    assert found is not None
+    assert "real" not in found["sets"]
+
+
+def test_millimetres_need_a_scale_and_go_by_the_pixels_of_the_file(tmp_path: Path) -> None:
+    good = write_good(tmp_path / "good", 8, size=256)
+    asked = [recipe_of("scratch", width="0.4mm")]
+    with pytest.raises(ParameterError, match=r"recipe `scratch`: `width`: 0.4mm: what a pixel measures is not known"):
+        rank(good, asked, None, Settings(size=64, made=4))
+    with pytest.raises(ParameterError, match="`mm_per_px`: 0: must be a number > 0"):
+        rank(good, asked, None, Settings(size=64, made=4, mm_per_px=0))
+    with pytest.raises(ParameterError, match="`unit`: of point clouds"):
+        rank(good, asked, None, Settings(size=64, made=4, unit="mm"))
+    outcome = rank(good, asked, None, Settings(size=64, made=4, mm_per_px=0.1))
+    assert outcome.protocol["mm_per_px"] == 0.1
+    # The photo is halved, so that a pixel measures twice as much.
+    file = File(good / "000.png", "000.png")
+    assert _photos.source(file, Eye(size=64), "none", 0.1).mm_per_px == pytest.approx(0.2)
+    assert _photos.source(file, Eye(size=256), "none", 0.1).mm_per_px == 0.1
+
+
+def test_shares_are_written_as_elsewhere(outcome: Outcome) -> None:
+    sets = {"subtle": {"value": 0.514}, "easy": {"value": 0.9}, "duplicates": {"value": 0.31}}
+    looks = {"x": {"coverage": {"sets": {"synthetic": sets}}, "shortcut": None}}
+    said = "\n".join(conclusion(replace(outcome, by="", looks=looks)))
+    assert "x: 51 % of its" in said
+    assert "x: 90 % of its" in said
+    assert "x: 31 % of its" in said

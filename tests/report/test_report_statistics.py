@@ -250,7 +250,8 @@ def test_a_data_set_tells_the_size_of_its_photos(tmp_path):
     for row in made[1:]:
         Picture.new("L", (200, 100)).save(tmp_path / row["id"])
     made[1]["outputs"][0]["path"] = "../out.png"
-    (tmp_path / "manifest.jsonl").write_bytes(b"".join(map(line, [{**header, "kind": "header", "layout": "photos"}, *rows])))
+    header = {**header, "kind": "header", "layout": "photos"}
+    (tmp_path / "manifest.jsonl").write_bytes(b"".join(map(line, [header, *rows])))
     text = write_report(tmp_path, {}).read_text(encoding="utf-8")
     # One file is missing and another lies outside of the data set.
     assert f"middles of {len(made) - 2} defects in the frame" in text

@@ -102,7 +102,7 @@ def test_a_function_finds_the_part(good):
     masks, out, _ = made(good, foreground=f"{__name__}:right_half")
     assert len(masks) == 12
     assert not any(mask[:, : SIZE[1] // 2].any() for mask in masks)
-    assert all(finding.state == "ok" for finding in replay(out))
+    assert all(finding.state == "ok" for finding in replay(out, functions=True))
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,12 @@ from typing import Any
 
 from anosynth.datasets.layout import find_layout, walk
 from anosynth.datasets.truth import ASIDE
-from anosynth.errors import AnosynthError, DataError
+from anosynth.errors import DataError
 from anosynth.io.images import SUFFIXES
-from anosynth.run.drive import inside
+from anosynth.io.inner import inner, leading_out, printable, unusable
 from anosynth.run.manifest import manifests, read_lines
 from anosynth.run.sinks import refuse_others
+from anosynth.run.sound import told
 
 from .pairs import Found, Sample
 
@@ -30,7 +31,9 @@ def header_layout(root: Path) -> str | None:
     header = next(read_lines(path), {})
     if header.get("kind") != "header" or not isinstance(header.get("layout"), str):
         return None
-    if find_layout(header["layout"]).family != "images":
+    with told(path, 1):
+        family = find_layout(header["layout"]).family
+    if family != "images":
         raise DataError(f"{root}: {header['layout']}: expected a data set of photos, as `anosynth images` makes them")
     refuse_others(root, header)
     return str(header["layout"])
@@ -47,22 +50,22 @@ def made(root: Path, layout: str) -> Found:
     normals: dict[str, str] = {}
     for path in manifests(root):
         lines = read_lines(path, finished=True)
-        try:
-            header = next(lines)
+        header = next(lines, {})
+        with told(path, 1):
             found.sources = root / header["root"]
-            for record in lines:
+            if why := unusable(header["root"]):
+                raise DataError(f"{path}: the manifest names the root `{printable(header['root'])}`, {why}")
+        for number, record in enumerate(lines, 2):
+            with told(path, number):
                 if record["status"] in ("made", "copied"):
                     _add(found, record, named, normals)
-        except AnosynthError:
-            raise
-        except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
-            raise DataError(f"{path}: {error}: not a manifest of this anosynth") from None
     if found.sources is not None and not find_layout(layout).holds_out:
         # Such runs leave the normal photos where they are.
         for source, split in sorted(normals.items()):
-            if (found.sources / source).is_file():
-                where = (found.sources / source).resolve().as_posix()
-                found.samples.append(Sample(where, split, origin=source))
+            with told(root):
+                if (found.sources / source).is_file():
+                    where = (found.sources / source).resolve().as_posix()
+                    found.samples.append(Sample(where, split, origin=source))
     for file in walk(root, SUFFIXES):
         name = file.as_posix()
         if name not in named and file.parts[0] != ASIDE:
@@ -73,13 +76,14 @@ def made(root: Path, layout: str) -> Found:
 def _add(found: Found, record: dict[str, Any], named: set[str], normals: dict[str, str]) -> None:
     outputs = [(str(output["role"]), str(output["path"])) for output in record["outputs"]]
     for _, path in outputs:
-        if not inside(found.root, found.root / path):
-            raise DataError(f"{found.root}: the manifest names `{path}`, which lies outside")
+        if link := leading_out(found.root, inner(path, found.root)):
+            raise DataError(f"{found.root}: the manifest names `{path}`, which lies outside: `{link}` is a link")
         named.add(sys.intern(path))
-    source, split = str(record["source"]["path"]), sys.intern(str(record.get("split", "")))
-    if Path(source).is_absolute() or ".." in Path(source).parts:
-        raise DataError(f"{found.root}: the manifest names the source `{source}`, which lies outside the root")
-    path = next(path for role, path in outputs if role == "sample")
+    source = inner(record["source"]["path"], found.root, "the source ", " the root")
+    split = sys.intern(str(record.get("split", "")))
+    path = next((path for role, path in outputs if role == "sample"), "")
+    if not path:
+        raise DataError(f"{found.root}: {printable(source)}: the manifest names no file with the role `sample`")
     category = sys.intern(str(record.get("category", "")))
     if record["status"] == "copied":
         found.samples.append(Sample(path, split, "good", category, tuple(_of(outputs, "truth")), source))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import math
 from importlib.resources import files
 from pathlib import Path
 
-from anosynth._version import __version__
 from anosynth.report._text import escape
+from anosynth.report.sheet import sheet
 
 from .compare import PROPERTIES, Distribution
 from .findings import Finding
@@ -19,38 +18,6 @@ from .table import headline, value_text, verdict
 
 LISTED, DRAWN = 200, 6
 """Cases of a finding that are listed, and those whose photo is shown."""
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src '{hash}'; \
-base-uri 'none'; form-action 'none'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="generator" content="anosynth">
-<title>{title}</title>
-<link rel="icon" href="data:,">
-<style>{css}</style>
-</head>
-<body>
-<header>
-<p class="soft">anosynth {version}</p>
-<h1>{title}</h1>
-<p class="{state}">{verdict}</p>
-<p>{headline}</p>
-</header>
-<main>
-{findings}
-{faintest}
-<section>
-<h2>Distributions</h2>
-{distributions}
-</section>
-</main>
-</body>
-</html>
-"""
 
 _WIDE, _HIGH = 260, 14
 
@@ -63,19 +30,14 @@ def page(audit: Audit, *, sources: str | Path | None = None, match: bool = False
     """
     css = files("anosynth.audit").joinpath("page.css").read_text(encoding="utf-8")
     pictures = Pictures(audit, sources, match=match)
-    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode("ascii")
-    return _PAGE.format(
-        hash=f"sha256-{digest}",
-        title=escape(f"Audit of {_name(audit)}"),
-        css=css,
-        version=escape(__version__),
-        state="good" if audit.honest else "bad",
-        verdict=escape(verdict(audit)),
-        headline=escape(headline(audit)),
-        findings="\n".join(_finding(finding, pictures) for finding in audit.findings),
-        faintest=_faintest(audit, pictures),
-        distributions=_distributions(audit),
-    )
+    state = "good" if audit.honest else "bad"
+    body = [
+        *(_finding(finding, pictures) for finding in audit.findings),
+        _faintest(audit, pictures),
+        f"<section>\n<h2>Distributions</h2>\n{_distributions(audit)}\n</section>",
+    ]
+    lead = f'<p class="{state}">{escape(verdict(audit))}</p>\n<p>{escape(headline(audit))}</p>'
+    return sheet(f"Audit of {_name(audit)}", lead, "\n".join(body), css)
 
 
 def _name(audit: Audit) -> str:

@@ -71,6 +71,8 @@ class FeaturesLayout(Layout):
 
     def beside(self, target: str, folder: str, suffix: str = ".npy") -> str:
         """Return the path of what belongs to the sample `target` in another folder of OUT."""
+        if not target.startswith(f"{SAMPLES}/"):
+            raise DataError(f"{target}: expected a path in {SAMPLES}/")
         return (PurePosixPath(folder) / PurePosixPath(target).relative_to(SAMPLES)).with_suffix(suffix).as_posix()
 
     def tables(self, categories: Iterable[str], kinds: Iterable[str]) -> list[str]:

@@ -57,7 +57,8 @@ class MiniShift(Layout):
     def write(self, root: Path, out: Path, source: Source, target: str, anomaly: Anomaly) -> list[Output]:
         from .truth import table, write_aside, write_bare
 
-        kind, name = PurePosixPath(target).parts[-2:]
+        path = PurePosixPath(target)
+        kind, name = path.parent.name, path.name
         place = f"{kind}/{level(anomaly)}/{name}"
         sample, gt = (f"{source.category}/{folder}/{place}" for folder in ("test", "gt"))
         return [

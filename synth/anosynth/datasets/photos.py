@@ -77,6 +77,8 @@ class PhotosLayout(Layout):
         return PurePosixPath(SAMPLES, source.path.with_name(f"{source.path.stem}_{variant:03d}{suffix}")).as_posix()
 
     def write(self, root: Path, out: Path, source: Source, target: str, anomaly: Anomaly) -> list[Output]:
+        if not target.startswith(f"{SAMPLES}/"):
+            raise DataError(f"{target}: expected a path in {SAMPLES}/")
         place = PurePosixPath(target).relative_to(SAMPLES).with_suffix(".png")
         labels, instances = ((PurePosixPath(folder) / place).as_posix() for folder in (LABELS, INSTANCES))
         return write_photo(out, target, labels, instances, anomaly)

@@ -158,8 +158,7 @@ def placed(out: Path, target: str) -> Path:
         WriteError: the folder cannot be made, or a link in OUT leads out of it.
     """
     path = out / inner(target, out)
-    parent = path.parent.relative_to(out).as_posix()
-    if link := leading_out(out, parent):
+    if link := leading_out(out, target.rpartition("/")[0]):
         raise WriteError(
             f"{out / link}: is a link to {os.path.realpath(out / link)}, which is not in {out}: expected a folder\n"
             "hint: remove the link, or choose another OUT"

@@ -75,7 +75,9 @@ def card_text(run: Run, facts: Facts, license_name: str, *, folders: bool = Fals
         "## Known limits\n",
         "\n".join(f"- {text}" for text in LIMITS),
     ]
-    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+    text = "\n\n".join(part.strip("\n") for part in parts) + "\n"
+    # What a recipe is called may be no text that UTF-8 holds.
+    return text.encode("utf-8", "replace").decode()
 
 
 def licence_id(name: str) -> str:

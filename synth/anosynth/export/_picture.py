@@ -74,7 +74,10 @@ def _read(entry: Entry) -> Picture:
     for output in entry.record["outputs"]:
         if output["role"] == "instances" or output["role"].startswith("labels"):
             check_file(entry.run.out / output["path"], output["sha256"])
-    truth = entry.run.layout.read_truth(entry.run.out, entry.record)
+    try:
+        truth = entry.run.layout.read_truth(entry.run.out, entry.record)
+    except KeyError as error:
+        raise DataError(f"{entry.id}: the manifest names no file with the role {error}") from None
     if truth is None:
         raise DataError(f"{entry.id}: has no mask")
     numbers = truth.mask.astype(np.uint16)
@@ -169,7 +172,7 @@ def made(path: Path) -> Iterator[Path]:
 
 
 def _turned(path: Path) -> bool:
-    from anosynth.io.images import opened
+    from anosynth.io._pictures import opened
 
     try:
         with warnings.catch_warnings():

@@ -13,11 +13,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from anosynth.datasets.layout import Layout, find_layout
-from anosynth.errors import AnosynthError, DataError
-from anosynth.run.drive import inside
-from anosynth.run.manifest import division, manifest_name, manifests
+from anosynth.errors import DataError
+from anosynth.io.inner import inner, leading_out
+from anosynth.run.manifest import division, manifest_name, manifests, parsed
 from anosynth.run.sinks import refuse_others
-from anosynth.run.splits import SPLITS
+from anosynth.run.sound import check, check_header, told
 
 GOODS = "normal"
 """The folder that the ids of sources begin with where the run did not copy them; no layout writes to it."""
@@ -93,23 +93,19 @@ def open_run(out: Path, root: Path | None = None) -> Iterator[Run]:
     paths = manifests(out)
     _check_shards(out, paths)
     headers = [_header(path) for path in paths]
-    layout = find_layout(headers[0]["layout"])
+    with told(paths[0]):
+        layout = find_layout(headers[0]["layout"])
     if layout.family != "images":
         raise DataError(f"{out}: {layout.family}: expected a data set of `anosynth images`")
     refuse_others(out, headers[0])
+    for path, header in zip(paths, headers, strict=True):
+        check_header(header, path, {"anosynth": str, "scheme": int, "fingerprint": str, "count": int})
     base = root if root is not None else out / headers[0]["root"]
     # An empty name is a temporary file of SQLite's, which keeps in memory no more than its cache.
     with closing(sqlite3.connect("")) as index, ExitStack() as stack:
         files = [stack.enter_context(path.open("rb")) for path in paths]
         run = Run(out, base, layout, headers, paths, files, index)
-        try:
-            _fill(run)
-        except AnosynthError:
-            raise
-        except KeyError as error:
-            raise DataError(f"{out}: a record lacks {error}: not a manifest of this anosynth") from None
-        except (TypeError, ValueError, AttributeError) as error:
-            raise DataError(f"{out}: {error}: not a manifest of this anosynth") from None
+        _fill(run)
         yield run
 
 
@@ -170,11 +166,11 @@ def _lines(path: Path) -> Generator[tuple[int, dict[str, Any]], None, None]:
         with path.open("rb") as file:
             for number, text in enumerate(file, 1):
                 try:
-                    record = json.loads(text)
-                except (ValueError, RecursionError):
-                    record = None
-                if not isinstance(record, dict) or not text.endswith(b"\n"):
-                    raise DataError(f"{path}: line {number}: not a JSON record")
+                    record = parsed(text)
+                except ValueError:
+                    raise DataError(f"{path}: line {number}: not a JSON record") from None
+                if not text.endswith(b"\n"):
+                    raise DataError(f"{path}: line {number}: cut off")
                 yield place, record
                 place += len(text)
     except OSError as error:
@@ -191,11 +187,11 @@ def _fill(run: Run) -> None:
     for number, path in enumerate(run.paths):
         with closing(_lines(path)) as lines:
             next(lines, None)
-            for place, record in lines:
-                if record["status"] not in ("made", "copied"):
+            for row, (place, record) in enumerate(lines, 2):
+                _check(run, record, f"{path}: line {row}")
+                if record["status"] == "skipped":
                     continue
-                _check(run, record)
-                categories.add(record["category"])
+                categories.add(_plain_category(record))
                 types.update(part["type"] for part in record.get("instances", []))
                 _add_record(run, record, number, place)
     run.categories, run.types = sorted(categories), sorted(types)
@@ -203,20 +199,16 @@ def _fill(run: Run) -> None:
         raise DataError(f"{run.out}: the manifest names no image that was made")
 
 
-def _check(run: Run, record: Mapping[str, Any]) -> None:
-    if "split" not in record:
-        raise DataError(
-            f"{run.out}: {record['id']}: the manifest has no splits: an older anosynth made it\n"
-            "hint: make the data set again, with --overwrite"
-        )
-    if record["split"] not in SPLITS:
-        raise DataError(f"{run.out}: {record['id']}: split {record['split']!r}: expected train, validation or test")
-    for output in record["outputs"]:
-        if not inside(run.out, run.out / output["path"]):
-            raise DataError(f"{run.out}: the manifest names `{output['path']}`, which lies outside")
-    source = PurePosixPath(record["source"]["path"])
-    if source.is_absolute() or ".." in source.parts:
-        raise DataError(f"{run.out}: the manifest names the source `{source}`, which lies outside the root")
+def _check(run: Run, record: Mapping[str, Any], where: str) -> None:
+    check(record, where)
+    for output in record.get("outputs", []):
+        if link := leading_out(run.out, inner(output["path"], where)):
+            raise DataError(f"{where}: names `{output['path']}`, which lies outside: `{link}` is a link")
+
+
+def _plain_category(record: Mapping[str, Any]) -> str:
+    # Some forms have a folder of each category.
+    return plain_name(record["category"]) if record["category"] else ""
 
 
 def _add_record(run: Run, record: Mapping[str, Any], manifest: int, place: int) -> None:
@@ -247,4 +239,4 @@ def _entry(run: Run, name: str, good: bool, record: dict[str, Any]) -> Entry:
             raise DataError(f"{run.out}: {name}: the manifest names no file with the role `sample`")
         path, digest = run.out / sample["path"], sample["sha256"]
     names = plain_name(name), flat_key(name)
-    return Entry(name, *names, record["split"], not good, record["category"], path, digest, record, run)
+    return Entry(name, *names, record["split"], not good, _plain_category(record), path, digest, record, run)

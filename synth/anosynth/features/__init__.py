@@ -14,17 +14,24 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_HOMES = {"FeatureSynthesis": "_module", "Features": "_sample", "Synthesized": "_module", "to_grid": "_masks"}
-
 NO_GENERATORS = ("backbone", "baselines", "refine")
 """Modules of this package that hold something else."""
 
-__all__ = ["FeatureSynthesis", "Features", "Synthesized", "to_grid"]
+HOMES = {
+    "FeatureGenerator": "_base",
+    "FeatureSynthesis": "_module",
+    "Features": "_sample",
+    "Synthesized": "_module",
+    "to_grid": "_masks",
+}
+"""Where what is not a generator is defined, by name."""
+
+__all__ = ["FeatureGenerator", "FeatureSynthesis", "Features", "Synthesized", "to_grid"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    if name in HOMES:
+        return getattr(importlib.import_module(f"{__name__}.{HOMES[name]}"), name)
     from anosynth.generator import lazily
 
     return lazily("features", __name__, name)

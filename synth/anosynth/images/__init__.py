@@ -5,14 +5,18 @@ Generators are imported when first asked for: `from anosynth.images import Scrat
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
-from ._sample import Image
+HOMES = {"Edit": "_edit", "Image": "_sample", "ImageGenerator": "_base"}
+"""Where what is not a generator is defined, by name."""
 
-__all__ = ["Image"]
+__all__ = ["Edit", "Image", "ImageGenerator"]
 
 
 def __getattr__(name: str) -> Any:
+    if name in HOMES:
+        return getattr(importlib.import_module(f"{__name__}.{HOMES[name]}"), name)
     from anosynth.generator import lazily
 
     return lazily("images", __name__, name)

@@ -53,12 +53,15 @@ class External(ImageGenerator):
 
     The function is imported by its name, so it has to be importable where samples are made and made again; modules in
     the current folder are with PYTHONPATH=. set. In Python, `function` may be the function itself, at the top of its
-    module. Manifests and recipes that name a function run it: take them only from who may run code.
+    module. A recipe that names a function runs it: take it only from who may run code. Manifests run none, unless
+    asked to.
 
     Ours; no model comes with it.
     """
 
     needs: ClassVar[tuple[str, ...]] = ("function",)
+    calls: ClassVar[tuple[str, ...]] = ("function",)
+    """Parameters that name what is run, which manifests may not say unasked."""
 
     function: Annotated[str, BeforeValidator(_named)] = param(
         "", help="`package.module.name` of (image, mask, rng) -> image"

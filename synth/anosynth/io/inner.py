@@ -17,42 +17,51 @@ _LONGEST, _LONGEST_PART, _DEEPEST = 4000, 255, 200
 comes near."""
 
 
-def fault(name: Any) -> str:
+def fault(name: Any, home: str = "") -> str:
     """Return why a manifest may not name a path, "" if it may.
 
-    It may be the relative POSIX path of something below a folder, whatever there is in that folder: without `..`,
-    which leads elsewhere where a folder is a link, and such that the system can take it.
+    It may be the relative POSIX path of something below a folder (`home` in the message), whatever there is in that
+    folder: without `..`, which leads elsewhere where a folder is a link, and such that the system can take it.
     """
-    if not isinstance(name, str):
-        return "which is not text"
-    if not name.strip("./"):
-        return "which is no file"
+    if why := unusable(name):
+        return why
     parts = name.split("/")
     if name.startswith("/") or ".." in parts:
-        return "which lies outside"
+        return f"which lies outside{home}"
+    if all(part in ("", ".") for part in parts):
+        return "which is no file"
+    return "which is longer than a path can be" if len(parts) > _DEEPEST else ""
+
+
+def unusable(name: Any) -> str:
+    """Return why the system cannot take a path, wherever it leads; "" if it can."""
+    if not isinstance(name, str):
+        return "which is not text"
     if "\0" in name:
         return "which lies outside of what a path can be: it holds a NUL"
     try:
         length = len(os.fsencode(name))
     except UnicodeEncodeError:
         return "which is no name of a file: it holds half a surrogate pair"
-    if length > _LONGEST or len(parts) > _DEEPEST or max(map(len, map(os.fsencode, parts))) > _LONGEST_PART:
+    if length <= _LONGEST_PART:
+        return ""
+    if length > _LONGEST or max(len(os.fsencode(part)) for part in name.split("/")) > _LONGEST_PART:
         return "which is longer than a path can be"
     return ""
 
 
-def inner(name: Any, where: object, what: str = "") -> str:
+def inner(name: Any, where: object, what: str = "", home: str = "") -> str:
     """Return a path that a manifest names, if it may.
 
     Args:
         where: the manifest or its folder, for the message.
-        what: what is named, such as "the source".
+        what: what is named, such as "the source "; `home` within what, such as " the root".
 
     Raises:
         DataError: it may not, see `fault`.
     """
-    if why := fault(name):
-        raise DataError(f"{where}: the manifest names {what + ' ' if what else ''}`{printable(name)}`, {why}")
+    if why := fault(name, home):
+        raise DataError(f"{where}: the manifest names {what}`{printable(name)}`, {why}")
     return str(name)
 
 
@@ -73,11 +82,11 @@ def leading_out(out: Path, name: str) -> str:
 
     OUT itself may be a link, and a link may lead from one place in OUT to another.
     """
-    # Links are rare: one look at each part is a tenth of what resolving both paths takes.
+    # Links are rare: one look at each part takes a sixth of what resolving both paths does.
     place = os.fspath(out)
     for number, part in enumerate(parts := name.split("/"), 1):
-        place = os.path.join(place, part)
-        if os.path.islink(place):
+        place = f"{place}/{part}"
+        if os.path.islink(place):  # noqa: PTH114
             home = os.path.realpath(out)
             if not os.path.realpath(place).startswith(home.rstrip("/") + "/"):
                 return "/".join(parts[:number])

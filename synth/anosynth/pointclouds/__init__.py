@@ -5,15 +5,26 @@ Generators are imported when first asked for: `from anosynth.pointclouds import 
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
-from ._cloud import PointCloud
-from ._interop import from_open3d, from_trimesh, to_open3d, to_trimesh
+HOMES = {
+    "Change": "_base",
+    "PointCloud": "_cloud",
+    "PointCloudGenerator": "_base",
+    "from_open3d": "_interop",
+    "from_trimesh": "_interop",
+    "to_open3d": "_interop",
+    "to_trimesh": "_interop",
+}
+"""Where what is not a generator is defined, by name."""
 
-__all__ = ["PointCloud", "from_open3d", "from_trimesh", "to_open3d", "to_trimesh"]
+__all__ = ["Change", "PointCloud", "PointCloudGenerator", "from_open3d", "from_trimesh", "to_open3d", "to_trimesh"]
 
 
 def __getattr__(name: str) -> Any:
+    if name in HOMES:
+        return getattr(importlib.import_module(f"{__name__}.{HOMES[name]}"), name)
     from anosynth.generator import lazily
 
     return lazily("pointclouds", __name__, name)

@@ -33,6 +33,7 @@ class File:
         kind: "good", or the name of the defect.
         masks: its labels; several are parts of one.
         sure: whether it is called anomalous by more than having a mask: a black one makes others normal.
+        problem: why it cannot be used, "" if it can.
     """
 
     path: Path
@@ -40,6 +41,7 @@ class File:
     kind: str = GOOD
     masks: tuple[Path, ...] = ()
     sure: bool = True
+    problem: str = ""
 
 
 def family_of(root: Path) -> str:
@@ -49,6 +51,9 @@ def family_of(root: Path) -> str:
         DataError: `root` is no folder, or holds neither.
     """
     paths = walk(root, PHOTOS | CLOUDS)
+    # Data sets of maps have a photo beside each of them.
+    if any(path.parent.name == "xyz" and path.suffix.lower() in _BOTH for path in paths):
+        return "pointclouds"
     suffixes = [path.suffix.lower() for path in paths]
     photos = sum(suffix in PHOTOS - _BOTH for suffix in suffixes)
     clouds = sum(suffix in CLOUDS - _BOTH for suffix in suffixes)
@@ -66,7 +71,9 @@ def good_files(root: Path, family: str) -> list[File]:
         DataError: there are none, or labels cannot be told from photos.
     """
     if family == "pointclouds":
-        return _named(root, walk(root, CLOUDS))
+        from . import _cloud_files
+
+        return _cloud_files.good(root)
     try:
         found = find(root)
     except DataError:
@@ -95,7 +102,9 @@ def real_files(root: Path, family: str, *, layout: str = "", masks: Path | None 
         UnknownGenerator: there is no such layout.
     """
     if family == "pointclouds":
-        files = _clouds(root, layout)
+        from . import _cloud_files
+
+        files = _cloud_files.real(root, layout, masks)
     elif masks is not None:
         files = [_file(found, sample, guess=True) for found in [plain(root, masks)] for sample in found.samples]
     else:
@@ -124,7 +133,7 @@ def _file(found: Found, sample: Sample, *, guess: bool = False) -> File:
     if guess and not sample.defective:
         folders = [part.lower() for part in Path(sample.path).parts[:-1]]
         if not GOOD_NAMES.intersection(folders):
-            kind = _kind_by_folder(Path(sample.path))
+            kind = kind_by_folder(Path(sample.path))
     if guess and sample.defective and kind.lower() in _NO_KINDS:
         kind = _ANY
     name = sample.path if found.root != Path() else path.name
@@ -132,7 +141,7 @@ def _file(found: Found, sample: Sample, *, guess: bool = False) -> File:
     return File(path, name, kind, masks, sample.sure or kind != sample.kind)
 
 
-def _kind_by_folder(path: Path) -> str:
+def kind_by_folder(path: Path) -> str:
     folder = path.parent.name
     return folder if folder and folder.lower() not in _NO_KINDS else _ANY
 
@@ -143,7 +152,7 @@ def _by_stems(files: list[File]) -> list[File]:
     Only where names have a few such beginnings, each of several files; numbers and cameras' prefixes are no kinds.
     """
     plain_ones = [file for file in files if file.kind == _ANY]
-    stems = {file.name: file.path.stem.rstrip("0123456789").rstrip("-_. ").lower() for file in plain_ones}
+    stems = {file.name: file.path.stem.rstrip("0123456789-_. ").lower() for file in plain_ones}
     counts = Counter(stems.values())
     if not (1 < len(counts) <= _MANY) or "" in counts or min(counts.values()) < 2:
         return files
@@ -154,24 +163,4 @@ def _named(root: Path, paths: Sequence[Path]) -> list[File]:
     files = [File(root / path, path.as_posix()) for path in sorted(paths)]
     if not files:
         raise DataError(f"{root}: holds no normal samples")
-    return files
-
-
-def _clouds(root: Path, layout: str) -> list[File]:
-    if layout:
-        found = [sample for sample in find_layout(layout).samples(root) if sample.split != "train"]
-        return [
-            File(root / one.path, one.path.as_posix(), one.kind, () if one.truth is None else (root / one.truth,))
-            for one in found
-            if not one.problem
-        ]
-    files = []
-    for path in walk(root, CLOUDS):
-        # Tables of labels lie beside clouds of formats that cannot hold them.
-        if path.name.endswith((".labels.txt", ".removed.txt")):
-            continue
-        good = GOOD_NAMES.intersection(part.lower() for part in path.parts[:-1])
-        beside = (root / path).with_name(f"{path.name}.labels.txt")
-        kind = GOOD if good else _kind_by_folder(path)
-        files.append(File(root / path, path.as_posix(), kind, (beside,) if beside.is_file() else ()))
     return files

@@ -9,7 +9,7 @@ from typing import Any
 from anosynth.report._text import escape, is_number, mapping, percent
 
 from ._charts import Axis, fixed, interval, row, spanning, with_ends
-from .verdict import NAMES
+from .verdict import NAMES, names_of
 
 Record = Mapping[str, Any]
 Pictures = Mapping[tuple[str, str], Sequence[bytes]]
@@ -35,9 +35,13 @@ def entries(record: Record, role: str = "") -> list[Record]:
 
 def _table(record: Record) -> str:
     by, line = record["by"], record.get("best_line")
+    names, photos = (
+        names_of(mapping(record.get("protocol"))),
+        mapping(record.get("protocol")).get("family") != "pointclouds",
+    )
     known = [name for name in NAMES if any((one.get("figures") or {}).get(name) for one in entries(record))]
     against = {one["a"]: one for one in record.get("against") or [] if one["b"] == line}
-    heads = [f"{NAMES[name]}{' *' if name == by else ''}" for name in known]
+    heads = [f"{names[name]}{' *' if name == by else ''}" for name in known]
     heads += [f"less {line}", "unseen ones of its own", "anomalies made"]
     rows = []
     for one in entries(record):
@@ -56,9 +60,11 @@ def _table(record: Record) -> str:
     return (
         "<section>\n<h2>Figures</h2>\n"
         f'<p class="soft">With {level} intervals over resampled test samples and seeds. * the order goes by this. '
-        "Lines learn from normal samples alone; the floor sees no features, only grey levels or sizes as a whole. "
-        "Unseen ones: image AUROC on the recipe's own anomalies of normal samples that its head was not trained on: "
-        "far above the figure on real defects, it says that the anomalies are easy or unlike the real ones.</p>\n"
+        "Lines learn from normal samples alone; the floor sees no features, only "
+        f"{'grey levels' if photos else 'sizes'} as a whole. "
+        f"Unseen ones: {names['image_auroc']} on the recipe's own anomalies of normal samples that its head was not "
+        "trained on: far above the figure on real defects, it says that the anomalies are easy or unlike the real "
+        "ones.</p>\n"
         f'<div class="wide"><table><tr>{head}</tr>\n{"".join(rows)}</table></div>\n</section>'
     )
 
@@ -72,7 +78,7 @@ def _difference(one: Record | None) -> str:
 
 def _plots(record: Record) -> str:
     panels = []
-    for name, title in NAMES.items():
+    for name, title in names_of(mapping(record.get("protocol"))).items():
         judged = [(one, one["figures"][name]) for one in entries(record, "recipe") if one["figures"].get(name)]
         if not judged:
             continue
@@ -129,6 +135,7 @@ def _differences(record: Record) -> str:
     groups = [(title, found) for title, found in groups if found]
     if not groups:
         return ""
+    by = names_of(mapping(record.get("protocol")))[record["by"]]
     ends = [abs(one[end]) for _, found in groups for one in found for end in ("low", "high")]
     reach = max(0.02, *ends)
     axis = Axis(-reach, reach)
@@ -137,9 +144,7 @@ def _differences(record: Record) -> str:
         rows = "".join(
             row(
                 one["b"] if at else one["a"],
-                interval(
-                    axis, one, _told(f"{one['a']} less {one['b']}", NAMES[record["by"]], one), lines=[("zero", 0.0)]
-                ),
+                interval(axis, one, _told(f"{one['a']} less {one['b']}", by, one), lines=[("zero", 0.0)]),
                 with_ends(one, sign=True)
                 + f'<span class="soft under">ahead in {percent(round(one["above"], 3))}</span>',
             )
@@ -147,7 +152,7 @@ def _differences(record: Record) -> str:
         )
         panels.append(f'<div class="panel long"><h3>{escape(title)}</h3>{rows}{axis.ends(0.0)}</div>')
     return (
-        f"<section>\n<h2>Differences in {NAMES[record['by']]}</h2>\n"
+        f"<section>\n<h2>Differences in {by}</h2>\n"
         '<p class="soft">Paired: both sides are resampled alike. An interval that holds 0 tells nothing apart. '
         "The last figure is the share of resamples in which the recipe, or the first one, is ahead.</p>\n"
         f'<div class="panels">{"".join(panels)}</div>\n</section>'
@@ -166,10 +171,10 @@ def _kinds(record: Record) -> str:
             tables.append((name, _heat(record, rows, name)))
     if not tables:
         return ""
-    first = tables[0][1]
-    rest = "".join(f"<details><summary>{NAMES[name]}</summary>{table}</details>" for name, table in tables[1:])
+    first, names = tables[0][1], names_of(mapping(record.get("protocol")))
+    rest = "".join(f"<details><summary>{names[name]}</summary>{table}</details>" for name, table in tables[1:])
     return (
-        f"<section>\n<h2>By kind of defect: {NAMES[tables[0][0]]}</h2>\n"
+        f"<section>\n<h2>By kind of defect: {names[tables[0][0]]}</h2>\n"
         '<p class="soft">Each kind against all normal test samples. The deeper the shade, the higher; bold is the best '
         f"recipe for a kind. Few samples give wide intervals.</p>\n{first}{rest}\n</section>"
     )

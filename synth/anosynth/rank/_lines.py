@@ -21,7 +21,11 @@ LINES = {
     "padim": "Mahalanobis distance with a covariance for each cell (PaDiM-like; photos that lie alike)",
     "knn": "distance to the nearest normal cell, whitened (PatchCore-like)",
 }
-FLOOR = "grey"
+FLOORS = {
+    "grey": "global grey levels, no features",
+    "size": "number of points and extent along the principal axes, no features",
+}
+"""What the floor of photos and that of clouds know."""
 BANK, FEWEST = 8192, 8
 
 

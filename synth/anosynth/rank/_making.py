@@ -38,11 +38,15 @@ class Given:
     Attributes:
         family: "images" or "pointclouds".
         foreground: "auto" or "none", of photos.
+        mm_per_px: what a pixel of the photos' files measures in millimetres, None if that is not known.
+        unit: of the clouds' coordinates, None for what files say.
     """
 
     family: str
     eye: Eye = field(default_factory=Eye)
     foreground: str = "auto"
+    mm_per_px: float | None = None
+    unit: str | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,8 @@ def workers(count: int) -> Iterator[Run]:
 
 def read(given: Given, file: File) -> Judged | str:
     """Return a sample, or why it cannot be used."""
+    if file.problem:
+        return file.problem
     try:
         with one_thread():
             return _points.judged(file) if given.family == "pointclouds" else _photos.judged(file, given.eye)
@@ -97,9 +103,9 @@ def make(given: Given, order: Order) -> Judged | str:
     try:
         with one_thread():
             if given.family == "pointclouds":
-                found = generator(_points.source(file), own)
+                found = generator(_points.source(file, given.unit), own)
                 return _points.made(found.sample, found.mask, name=name, kind=generator.name, source=file.name)
-            found = generator(_photos.source(file, given.eye, given.foreground), own)
+            found = generator(_photos.source(file, given.eye, given.foreground, given.mm_per_px), own)
             return _photos.made(found.sample, found.mask, given.eye, name=name, kind=generator.name, source=file.name)
     except NotMade as error:
         return str(error)

@@ -88,16 +88,20 @@ def made(image: Image, mask: Mask, eye: Eye, *, name: str, kind: str, source: st
 
 
 @functools.lru_cache(maxsize=256)
-def source(file: File, eye: Eye, foreground: str) -> Image:
-    """Return a normal photo as anomalies are made on it, with its foreground if that is "auto"."""
+def source(file: File, eye: Eye, foreground: str, mm_per_px: float | None = None) -> Image:
+    """Return a normal photo as anomalies are made on it, with its foreground if that is "auto".
+
+    Args:
+        mm_per_px: what a pixel of the file measures; of a reduced photo one measures more.
+    """
     from anosynth.run.of_images import _found
 
-    image = _opened(file, eye)[0]
+    image = _opened(file, eye, mm_per_px)[0]
     return replace(image, foreground=_found(image) if foreground == "auto" else None)
 
 
-def _opened(file: File, eye: Eye) -> tuple[Image, str]:
-    image = read_image(file.path)
+def _opened(file: File, eye: Eye, mm_per_px: float | None = None) -> tuple[Image, str]:
+    image = replace(read_image(file.path), mm_per_px=mm_per_px)
     return _reduced(image, LONGEST * eye.size), image_digest(image)
 
 
@@ -154,7 +158,8 @@ def _reduced(image: Image, longest: int) -> Image:
     if image.pixels.dtype != np.float32:
         small = np.clip(np.rint(small), 0, image.white)
     out = np.ascontiguousarray(np.moveaxis(small, 0, 2)).astype(image.pixels.dtype)
-    return replace(image, pixels=out[:, :, 0] if image.pixels.ndim == 2 else out)
+    pixel = None if image.mm_per_px is None else image.mm_per_px / factor
+    return replace(image, pixels=out[:, :, 0] if image.pixels.ndim == 2 else out, mm_per_px=pixel)
 
 
 def _fitted(values: torch.Tensor, grid: torch.Size) -> torch.Tensor:

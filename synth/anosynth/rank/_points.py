@@ -17,6 +17,8 @@ from anosynth.seeding import stream
 from ._files import File
 from ._samples import GOOD, Floats, Judged, Mask
 
+LARGEST = 400_000
+"""Clouds of more points are reduced to as many before features are made of them: these take some 1 kB a point."""
 MOST = 4096
 """The most points of a cloud that get a score of their own."""
 
@@ -46,9 +48,9 @@ def made(cloud: PointCloud, mask: Mask, *, name: str, kind: str, source: str) ->
 
 
 @functools.lru_cache(maxsize=64)
-def source(file: File) -> PointCloud:
-    """Return a normal cloud as anomalies are made on it."""
-    return read_cloud(file.path)
+def source(file: File, unit: str | None = None) -> PointCloud:
+    """Return a normal cloud as anomalies are made on it; `unit` goes before what the file says."""
+    return read_cloud(file.path, unit=unit)
 
 
 def truth_of(file: File, cloud: PointCloud) -> Mask | None:
@@ -70,20 +72,30 @@ def truth_of(file: File, cloud: PointCloud) -> Mask | None:
 
 
 def _judged(cloud: PointCloud, truth: Mask | None, *, name: str, kind: str, source: str = "", key: str = "") -> Judged:
-    from .clouds import cells_of, thinned
-
     valid = cloud.valid
     if not valid.any():
         raise DataError("no valid point")
-    rows, place = thinned(cloud, MOST, stream(0, "rank.points", name))
-    cells = cells_of(cloud)[rows]
+    cells, place = _cells(cloud, name)
     cover = None
     if truth is not None:
-        inside = np.bincount(place[valid], truth[valid].astype(np.float64), minlength=len(rows))
-        cover = (inside / np.bincount(place[valid], minlength=len(rows))).astype(np.float32)
+        inside = np.bincount(place[valid], truth[valid].astype(np.float64), minlength=len(cells))
+        cover = (inside / np.bincount(place[valid], minlength=len(cells))).astype(np.float32)
     shown = None if truth is None else truth[valid]
     expand = functools.partial(_spread, place=place[valid])
     return Judged(name, kind, cells, shown, expand, cover, source, key, _gist(cloud))
+
+
+def _cells(cloud: PointCloud, name: str) -> tuple[Floats, NDArray[np.int64]]:
+    """Return the (n, C) features of some points, and for each of all N points the place of the nearest of them."""
+    from .clouds import cells_of, thinned
+
+    if int(cloud.valid.sum()) <= LARGEST:
+        rows, place = thinned(cloud, MOST, stream(0, "rank.points", name))
+        return cells_of(cloud)[rows], place
+    fewer, at = thinned(cloud, LARGEST, stream(0, "rank.reduced", name))
+    normals = None if cloud.normals is None else cloud.normals[fewer]
+    cells, place = _cells(PointCloud(cloud.points[fewer], normals=normals), name)
+    return cells, place[at]
 
 
 def _spread(scores: Floats, place: NDArray[np.int64]) -> Floats:

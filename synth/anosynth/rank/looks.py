@@ -51,20 +51,20 @@ def _coverage(made: Sequence[Judged], normal: Sequence[Judged], test: Sequence[J
     from .coverage import describe, inside
 
     root = stream(0, "rank.coverage", "")
-    rows, names = inside(normal, rng=root.child("normal"))
-    synthetic, of = inside(made, rng=root.child("synthetic"))
-    control, control_of = inside(_untouched(made, normal), rng=root.child("control"))
     sources = {sample.name: sample.source for sample in made}
-    samples: dict[str, Any] = {"normal": names, "synthetic": of, "control": control_of}
-    origins = {"synthetic": [sources[name] for name in of], "control": [sources[name] for name in control_of]}
-    defects = [sample for sample in test if not sample.normal and sample.cover is not None]
+    defects = [sample for sample in test if not sample.normal and sample.cover is not None and sample.cover.any()]
     real = None
-    if len(defects) > 1:
-        real, samples["real"] = inside(defects, rng=root.child("real"))
     try:
+        rows, names = inside(normal, rng=root.child("normal"))
+        synthetic, of = inside(made, rng=root.child("synthetic"))
+        control, control_of = inside(_untouched(made, normal), rng=root.child("control"))
+        samples: dict[str, Any] = {"normal": names, "synthetic": of, "control": control_of}
+        origins = {"synthetic": [sources[name] for name in of], "control": [sources[name] for name in control_of]}
+        if len(defects) > 1:
+            real, samples["real"] = inside(defects, rng=root.child("real"))
         return describe(rows, synthetic, real, control, samples=samples, origins=origins, rng=root.child("draws"))
     except DataError:
-        # Too few rows or samples to speak of neighbours.
+        # Too few rows or samples to speak of neighbours, or not one cell that is labelled.
         return None
 
 
@@ -87,7 +87,7 @@ def _shortcut(given: Given, recipe: Recipe, files: Sequence[File]) -> dict[str, 
         return None
     edits, nulls = [], []
     for order in orders(recipe, files, 0, EDITS):
-        image = _photos.source(order.file, given.eye, given.foreground)
+        image = _photos.source(order.file, given.eye, given.foreground, given.mm_per_px)
         generator, own = _drawn(recipe, order)
         if image.opacity:
             return None

@@ -138,6 +138,7 @@ class Outcome:
          "missed": {recipe: {"count", "of", "alarms", "samples": [{"name", "kind", "score", "above"}]}},
          "conclusion": [sentence]}
 
+        Of clouds "image" in these keys stands for the object, "pixel" for points, and the protocol has "unit".
         FIGURES is {"image_auroc" | "image_ap" | "pixel_auroc" | "pixel_ap" | "aupro": {"value", "low", "high"} or
         None}.
         """

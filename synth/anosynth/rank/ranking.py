@@ -17,13 +17,12 @@ from . import _head, _space
 from ._contest import Contest, Result, Scorer
 from ._entries import compared, filled, numbers, ordered
 from ._files import File, family_of, good_files, real_files
-from ._lines import FLOOR as GREY
 from ._lines import floor, lines
 from ._making import FeatureRecipe, Given, Run, make, orders, read, workers
 from ._photos import Eye
 from ._samples import Judged
 from .outcome import FLOOR, LINE, RECIPE, Entry, Outcome
-from .settings import Settings, chosen
+from .settings import Settings, check_lengths, chosen
 
 Progress = Callable[[str, int, int], None]
 
@@ -59,7 +58,8 @@ def rank(
     family = family_of(folder)
     asked = chosen(recipes, family)
     eye = Eye(given.backbone, tuple(given.layers), given.weights, given.size)
-    about = Given(family, eye, given.foreground)
+    check_lengths(asked, given, family)
+    about = Given(family, eye, given.foreground, given.mm_per_px, given.unit)
     files = good_files(folder, family)
     tests = [] if real is None else real_files(Path(real), family, layout=given.layout, masks=given.masks)
     with workers(given.workers) as run, _space.one_thread():
@@ -154,8 +154,9 @@ class _Ranking:
             self.progress("lines without synthesis", done, len(scorers))
         score = floor(training)
         if score is not None:
-            self.results[GREY] = contest.judge_whole(score)
-            entries.append(filled(Entry(GREY, FLOOR), self.results[GREY]))
+            name = "grey" if self.about.family == "images" else "size"
+            self.results[name] = contest.judge_whole(score)
+            entries.append(filled(Entry(name, FLOOR), self.results[name]))
         return entries
 
     def _maker(
@@ -211,7 +212,10 @@ class _Ranking:
     def _protocol(self, space: _space.Space, training: Sequence[Judged]) -> dict[str, Any]:
         given = self.given
         photos = self.about.family == "images"
-        seen = {"backbone": given.backbone, "layers": list(given.layers), "size": given.size} if photos else {}
+        seen: dict[str, Any] = {"unit": given.unit}
+        if photos:
+            seen = {"backbone": given.backbone, "layers": list(given.layers), "size": given.size}
+            seen["mm_per_px"] = given.mm_per_px
         return {
             "anosynth": __version__, "family": self.about.family, **seen,
             "cells": list(training[0].shape), "channels": training[0].channels,

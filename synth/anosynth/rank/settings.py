@@ -8,6 +8,7 @@ from pathlib import Path
 
 from anosynth.errors import ParameterError, UnknownGenerator, did_you_mean
 from anosynth.generator import find, names
+from anosynth.params import METRES, Choice, unit_of
 from anosynth.recipe import Recipe, Vary, recipe_names
 
 from . import _space
@@ -26,6 +27,8 @@ class Settings:
         held_out: share of the normal samples that is kept for the test.
         space, align: see `_space.learn`.
         foreground: "auto" or "none", where on photos anomalies may lie.
+        mm_per_px: photos: what a pixel of the files measures in millimetres, for recipes with such lengths.
+        unit: clouds: of the coordinates, where files do not say it.
         draws: resamples.
         by: the figure that the order goes by.
         layout, masks: see `_files.real_files`.
@@ -45,6 +48,8 @@ class Settings:
     space: str = "whitened"
     align: str = "auto"
     foreground: str = "auto"
+    mm_per_px: float | None = None
+    unit: str | None = None
     draws: int = 500
     by: str = "image_auroc"
     layout: str = ""
@@ -66,6 +71,10 @@ class Settings:
                 raise ParameterError(f"`{name}`: {getattr(self, name)}: must be from {low} to {high}")
         if not 0.1 <= self.held_out <= 0.6:
             raise ParameterError(f"`held_out`: {self.held_out}: must be from 0.1 to 0.6")
+        if self.mm_per_px is not None and not 0 < self.mm_per_px < float("inf"):
+            raise ParameterError(f"`mm_per_px`: {self.mm_per_px}: must be a number > 0")
+        if self.unit is not None and self.unit not in METRES:
+            raise ParameterError(f"`unit`: {self.unit}: must be one of {', '.join(METRES)}")
         for name, known in (
             ("by", FIGURES),
             ("space", _space.SPACES),
@@ -75,6 +84,24 @@ class Settings:
             value = getattr(self, name)
             if value not in known:
                 raise ParameterError(f"`{name}`: {value}: must be one of {', '.join(known)}")
+
+
+def check_lengths(recipes: Sequence[Recipe], given: Settings, family: str) -> None:
+    """Raise ParameterError if a setting is of another family, or a value in millimetres has no scale."""
+    if given.unit is not None and family != "pointclouds":
+        raise ParameterError("`unit`: of point clouds: the samples are photos\nhint: say what a pixel measures")
+    if given.mm_per_px is not None and family != "images":
+        raise ParameterError("`mm_per_px`: of photos: the samples are point clouds\nhint: say the unit")
+    if family != "images" or given.mm_per_px is not None:
+        return
+    for recipe in recipes:
+        for name, value in ((name, value) for _, vary in recipe.parts for name, value in vary.values.items()):
+            for end in value.values if isinstance(value, Choice) else (value,):
+                if (unit_of(end) or "px").rstrip("2") in METRES:
+                    raise ParameterError(
+                        f"recipe `{recipe.name}`: `{name}`: {value}: what a pixel measures is not known\n"
+                        "hint: give it with --mm-per-px"
+                    )
 
 
 def chosen(recipes: Sequence[str | Recipe], family: str) -> list[Recipe]:

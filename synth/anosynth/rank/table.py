@@ -7,7 +7,7 @@ from typing import Any
 
 from ._contest import Figure
 from .outcome import FLOOR, LINE, RECIPE, Entry, Outcome
-from .verdict import NAMES, line_help
+from .verdict import line_help, names_of
 
 _SHOWN = ("image_auroc", "pixel_auroc", "pixel_ap", "aupro")
 
@@ -30,15 +30,15 @@ def _headline(outcome: Outcome) -> str:
     seen = f", {about['backbone']} at {about['size']} px" if what == "photos" else ""
     real = ", ".join(f"{one['samples']} {kind}" for kind, one in data["real"].items())
     judged = f"; judged on {data['test']} normal, {real}" if real else ""
-    seeds = f", {about['seeds']} seeds" if real else ""
+    seeds = f", {about['seeds']} seed{'s' if about['seeds'] > 1 else ''}" if real else ""
     return f"{data['train']} normal {what} to learn from{judged}{seen}{seeds}"
 
 
 def _judged(outcome: Outcome) -> Iterator[Sequence[str]]:
     figures = list(_SHOWN) if outcome.by in _SHOWN else [outcome.by, *_SHOWN]
-    line = outcome.best_line
+    line, names = outcome.best_line, names_of(outcome.protocol)
     last = [] if line is None else [f"less {line.name}"]
-    yield ["", *(f"{NAMES[name]}{' *' if name == outcome.by else ''}" for name in figures), *last]
+    yield ["", *(f"{names[name]}{' *' if name == outcome.by else ''}" for name in figures), *last]
     for entry in outcome.entries:
         less = None if line is None else outcome.difference(entry.name, line.name)
         text = "" if less is None else f"{_signed(less.figure)} {('no', '?', 'yes')[less.sign + 1]}"
@@ -51,7 +51,7 @@ def _notes(outcome: Outcome) -> Iterator[str]:
         yield f"{name}: {text}"
     for entry in outcome.of(RECIPE):
         lost = f", {entry.failed} could not be made" if entry.failed else ""
-        own = f"image AUROC on unseen ones of its own {entry.validation:.3f}"
+        own = f"{names_of(outcome.protocol)['image_auroc']} on unseen ones of its own {entry.validation:.3f}"
         yield f"{entry.name}: {entry.made} anomalies{lost}; {own}"
 
 
@@ -60,7 +60,7 @@ def _by_kind(outcome: Outcome) -> Iterator[Sequence[str]]:
     if not kinds:
         return
     counts = outcome.data["real"]
-    yield [NAMES[outcome.by], *(f"{kind} ({counts[kind]['samples']})" for kind in kinds)]
+    yield [names_of(outcome.protocol)[outcome.by], *(f"{kind} ({counts[kind]['samples']})" for kind in kinds)]
     for entry in outcome.entries:
         yield [_name(entry), *(_figure(entry.kinds[kind].get(outcome.by)) for kind in kinds)]
 
@@ -69,14 +69,17 @@ def _looks(outcome: Outcome) -> Iterator[Sequence[str]]:
     """Yield what anomalies are like; beside the recipes stands what the same figures say of nothing at all."""
     real = any((one.get("coverage") or {}).get("sets", {}).get("real") for one in outcome.looks.values())
     names = ["distance", "subtle", "easy", "duplicates", "vendi", *(["recall", "coverage"] if real else [])]
-    yield ["anomalous cells", *names, "shortcut", "of it blending"]
+    # There is no such score for clouds.
+    traces = ["shortcut", "of it blending"] if outcome.protocol["family"] == "images" else []
+    yield ["anomalous cells", *names, *traces]
     for recipe, looks in outcome.looks.items():
         sets = (looks.get("coverage") or {}).get("sets", {})
         shortcut: Mapping[str, Any] = looks.get("shortcut") or {}
         edits, blend = shortcut.get("edits"), shortcut.get("blend")
         row = _set(sets.get("synthetic"), names)
-        yield [recipe, *row, f"{edits['value']:.3f}" if edits else "-", f"{blend['value']:.3f}" if blend else "-"]
-        yield ["  (same places, untouched)", *_set(sets.get("control"), names), "", ""]
+        scores = [f"{one['value']:.3f}" if one else "-" for one in (edits, blend)]
+        yield [recipe, *row, *scores[: len(traces)]]
+        yield ["  (same places, untouched)", *_set(sets.get("control"), names), *("" for _ in traces)]
 
 
 def _set(found: Mapping[str, Any] | None, names: Sequence[str]) -> list[str]:

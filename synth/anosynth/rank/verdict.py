@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .outcome import FLOOR, LINE, RECIPE, Difference, Entry, Outcome
@@ -14,9 +14,18 @@ NAMES = {
     "pixel_ap": "pixel AP",
     "aupro": "AUPRO@0.3",
 }
-"""Figures as people call them."""
+"""Figures of photos as people call them."""
+
+_OF_CLOUDS = {"image": "object", "pixel": "point"}
 
 _FEW, _DISTINCT, _CEILING = 20, 0.02, 0.995
+
+
+def names_of(protocol: Mapping[str, Any]) -> dict[str, str]:
+    """Return what figures are called, by their keys: those of clouds are of objects and points."""
+    if protocol.get("family") != "pointclouds":
+        return NAMES
+    return {key: " ".join(_OF_CLOUDS.get(word, word) for word in name.split()) for key, name in NAMES.items()}
 
 
 def conclusion(outcome: Outcome) -> list[str]:
@@ -27,19 +36,21 @@ def conclusion(outcome: Outcome) -> list[str]:
 def _judged(outcome: Outcome) -> Iterator[str]:
     recipes, best, line = outcome.of(RECIPE), outcome.of(RECIPE)[0], outcome.best_line
     assert line is not None
-    name = NAMES[outcome.by]
+    name = names_of(outcome.protocol)[outcome.by]
     yield _against(outcome, best, line, name)
     if min(best.value(outcome.by), line.value(outcome.by)) > _CEILING and outcome.by != "pixel_ap":
-        more = "; --by pixel_ap tells more" if best.figures.get("pixel_ap") is not None else ""
+        finer = names_of(outcome.protocol)["pixel_ap"].lower().replace(" ", "_")
+        more = f"; --by {finer} tells more" if best.figures.get("pixel_ap") is not None else ""
         yield f"with and without synthesis {name} is at its ceiling: these defects are easy to find{more}"
     if len(recipes) > 1:
         yield _ahead(outcome, recipes, name)
     floors = [(floor, outcome.difference(best.name, floor.name)) for floor in outcome.of(FLOOR)]
+    whole = "light, camera, size" if outcome.protocol["family"] == "images" else "size, number of points"
     for floor, less in floors:
         if less is not None and less.sign <= 0 and floor.value(outcome.by) > 0.6:
             yield (
                 f"global statistics alone reach {floor.value(outcome.by):.3f} {name}: the samples with defects differ "
-                "as a whole from the normal ones (light, camera, size), so these figures say little about defects"
+                f"as a whole from the normal ones ({whole}), so these figures say little about defects"
             )
     yield from _kinds(outcome)
     few = sum(kind["samples"] for kind in outcome.data["real"].values())
@@ -92,17 +103,21 @@ def _signed(less: Difference) -> str:
     return f"{one.value:+.3f} ({one.low:+.3f} to {one.high:+.3f})"
 
 
+def _percent(share: Mapping[str, Any]) -> str:
+    return f"{100 * share['value']:.0f} %"
+
+
 def _looked_at(outcome: Outcome) -> Iterator[str]:
     yield "no real defects were given: these figures describe the anomalies, and do not say which help to find yours"
     for name, looks in outcome.looks.items():
         coverage, shortcut = looks.get("coverage"), looks.get("shortcut")
         figures: dict[str, Any] = {} if coverage is None else coverage["sets"]["synthetic"]
         if figures and figures["subtle"]["value"] > 0.5:
-            yield f"{name}: {figures['subtle']['value']:.0%} of its anomalous cells look normal"
+            yield f"{name}: {_percent(figures['subtle'])} of its anomalous cells look normal"
         if figures and figures["easy"]["value"] > 0.8:
-            yield f"{name}: {figures['easy']['value']:.0%} of its anomalous cells lie far off: they are easy to learn"
+            yield f"{name}: {_percent(figures['easy'])} of its anomalous cells lie far off: they are easy to learn"
         if figures and figures["duplicates"]["value"] > 0.3:
-            yield f"{name}: {figures['duplicates']['value']:.0%} of its anomalous cells are near-duplicates of others"
+            yield f"{name}: {_percent(figures['duplicates'])} of its anomalous cells are near-duplicates of others"
         blend = None if shortcut is None else shortcut.get("blend")
         if blend is not None and blend["low"] > 0.6:
             yield f"{name}: its compositing alone can be seen (AUROC {blend['value']:.3f}): heads may learn the seam"
@@ -110,7 +125,7 @@ def _looked_at(outcome: Outcome) -> Iterator[str]:
 
 def line_help(outcome: Outcome) -> dict[str, str]:
     """Return what the lines and the floor are, by name."""
-    from ._lines import LINES
+    from ._lines import FLOORS, LINES
 
     found = {entry.name: LINES[entry.name] for entry in outcome.of(LINE)}
-    return {**found, **{entry.name: "global grey levels or sizes, no features" for entry in outcome.of(FLOOR)}}
+    return {**found, **{entry.name: FLOORS[entry.name] for entry in outcome.of(FLOOR)}}

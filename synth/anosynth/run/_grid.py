@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anosynth._version import __version__
 from anosynth.errors import DataError
 from anosynth.io.atomic import atomic_write
 from anosynth.report._text import compact, escape, number
+from anosynth.report.sheet import sheet
 
 from .ladder import Ladder
 from .manifest import manifests, read_lines
@@ -41,31 +40,6 @@ td { padding: 0 6px 8px 0; vertical-align: top; }
 td span { display: block; }
 img { display: block; width: 150px; image-rendering: pixelated; border-radius: 4px; }
 """
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src '{hash}'; \
-base-uri 'none'; form-action 'none'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="generator" content="anosynth">
-<title>{title}</title>
-<link rel="icon" href="data:,">
-<style>{css}</style>
-</head>
-<body>
-<header>
-<p class="soft">anosynth {version}</p>
-<h1>{title}</h1>
-<p>{lead}</p>
-</header>
-<main>
-{body}
-</main>
-</body>
-</html>
-"""
 
 
 def write_grid(plan: Ladder, out: Path) -> Path:
@@ -82,15 +56,8 @@ def write_grid(plan: Ladder, out: Path) -> Path:
                 blocks.setdefault(key, {})[cell.size, cell.severity] = records[job.id]
     sizes = f"{plan.size}: {', '.join(map(str, plan.sizes))}" if plan.sizes else "sizes as drawn"
     lead = f"{len(records)} samples; {plan.strength}: {', '.join(map(compact, plan.severities))}; {sizes}"
-    digest = base64.b64encode(hashlib.sha256(_CSS.encode()).digest()).decode("ascii")
-    text = _PAGE.format(
-        hash=f"sha256-{digest}",
-        title=escape(f"Ladder of {plan.generator.name}"),
-        css=_CSS,
-        version=escape(__version__),
-        lead=escape(lead),
-        body="\n".join(_block(plan, out, name, found) for (name, _), found in blocks.items()),
-    )
+    body = "\n".join(_block(plan, out, name, found) for (name, _), found in blocks.items())
+    text = sheet(f"Ladder of {plan.generator.name}", f"<p>{escape(lead)}</p>", body, _CSS)
     with atomic_write(out / PAGE) as file:
         file.write(text.encode("utf-8", "replace"))
     return out / PAGE

@@ -5,20 +5,20 @@ from __future__ import annotations
 import filecmp
 import hashlib
 import itertools
-import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from anosynth.datasets.truth import placed
 from anosynth.errors import AnosynthError, DataError, WriteError
 from anosynth.io.atomic import atomic_write
+from anosynth.io.inner import fault, inside, printable
 
 from .execute import file_sha256
-from .manifest import inside
+from .manifest import parsed
 from .sinks import Sink
 from .splits import MAP
 
@@ -52,9 +52,9 @@ def rows(shards: Sequence[Shard]) -> Iterator[tuple[dict[str, Any], bytes]]:
         if text is None:
             break
         try:
-            record = json.loads(text)
+            record = parsed(text)
             sound = record["status"] in ("made", "copied", "skipped") and isinstance(record["id"], str)
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError):
             sound = False
         if not sound:
             raise DataError(f"{shard.path}: line {number // len(shards) + 2}: not a record of anosynth's")
@@ -102,8 +102,8 @@ class Known:
         except (KeyError, TypeError):
             raise DataError(f"{shard.path}: {record['id']}: its outputs are not anosynth's") from None
         for path, content in found.items():
-            if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
-                raise DataError(f"{shard.path}: {record['id']}: names `{path}`, which lies outside")
+            if why := fault(path):
+                raise DataError(f"{shard.path}: {printable(record['id'])}: names `{printable(path)}`, {why}")
             row = (_short(path), _short(str(content)))
             held = self._table.execute("SELECT content FROM file WHERE name = ?", row[:1]).fetchone()
             if held is None:
@@ -137,7 +137,7 @@ def bring_all(shards: Sequence[Shard], header: Mapping[str, Any], sink: Sink, ou
                     number += _bring(shard, out, path, hashes.get(path, ""), move)
         own = [value for value in (header.get("features") or {}).values() if isinstance(value, str)]
         for path in [MAP, *own]:
-            if path and (shard.folder / path).is_file() and inside(shard.folder, shard.folder / path):
+            if inside(shard.folder, path) and (shard.folder / path).is_file():
                 number += _bring(shard, out, path, "", move)
     return number
 
@@ -145,7 +145,7 @@ def bring_all(shards: Sequence[Shard], header: Mapping[str, Any], sink: Sink, ou
 def _bring(shard: Shard, out: Path, path: str, sha256: str, move: bool) -> int:
     """Put one file into OUT, unless it is there; return whether it had to be."""
     source, target = shard.folder / path, out / path
-    if not (inside(shard.folder, source) and inside(out, target)):
+    if not (inside(shard.folder, path) and inside(out, path)):
         raise DataError(f"{shard.path}: names `{path}`, which lies outside")
     try:
         if target.exists():

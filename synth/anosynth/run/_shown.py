@@ -14,10 +14,10 @@ from anosynth.datasets.features import TABLES
 from anosynth.datasets.layout import find_layout
 from anosynth.errors import AnosynthError
 from anosynth.io.images import limited
+from anosynth.io.inner import inside
 from anosynth.io.tensors import read_state
 from anosynth.seeding import as_rng
 
-from .drive import inside
 from .manifest import manifests, read_lines
 from .of_features import maps_of
 from .reading import Reading
@@ -32,7 +32,7 @@ def rows_of(out: Path, records: Iterable[dict[str, Any]]) -> Iterator[dict[str, 
     """Yield a record for each sample in place of one for its file, as far as its table can be read."""
     for record in records:
         tables = [output["path"] for output in record.get("outputs", []) if output.get("role") == TABLES]
-        if not tables or not inside(out, out / tables[0]):
+        if not tables or not inside(out, tables[0]):
             yield record
             continue
         shared: dict[str, Any] = {key: record[key] for key in ("source", "category", "split") if key in record}

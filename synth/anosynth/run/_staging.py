@@ -12,10 +12,11 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from anosynth.errors import AnosynthError, DataError, ParameterError, WriteError
+from anosynth.io.inner import fault
 from anosynth.io.remote import Store, cache, url_of
 
 from .execute import Place
@@ -143,7 +144,7 @@ class RemoteStage(Stage):
 
     def remove(self, paths: Iterable[str]) -> None:
         for path in paths:
-            if not (path.startswith("/") or ".." in PurePosixPath(path).parts):
+            if not fault(path):
                 self.store.remove(path)
 
     def grown(self, *, soon: bool = False) -> None:
@@ -217,7 +218,7 @@ class Uploaded(Sink):
 
     def _fetched(self, path: str, folder: Path) -> bool:
         target = folder / path
-        if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+        if fault(path):
             return False
         target.parent.mkdir(parents=True, exist_ok=True)
         return self.store.get(path, target)

@@ -11,6 +11,7 @@ from typing import Any
 
 from anosynth.datasets.layout import Source
 from anosynth.errors import DataError, ParameterError
+from anosynth.io.inner import printable
 from anosynth.io.remote import here, url_of
 from anosynth.recipe import Recipe
 
@@ -70,7 +71,13 @@ class Recorded(Plan):
 
 
 def write_again(
-    out: Path | str, target: Path, only: str | None = None, root: Path | str | None = None, *, workers: int = 0
+    out: Path | str,
+    target: Path,
+    only: str | None = None,
+    root: Path | str | None = None,
+    *,
+    workers: int = 0,
+    functions: bool = False,
 ) -> Iterator[Finding]:
     """Make the rows of a data set again, as files in a folder of their own, and yield what they are like.
 
@@ -81,21 +88,26 @@ def write_again(
         only: the id of the one row to make; all rows by default.
         root: where the sources are now; the manifest's own by default.
         workers: local processes.
+        functions: run functions that the manifest names.
 
     Raises:
-        DataError: there is no manifest in `out`, no such row, or one that leads astray.
+        DataError: there is no manifest in `out`, no such row, one that leads astray, or one that names a function.
         WriteError: the target holds other files or cannot be written to.
     """
     out, root = here(out), None if root is None else here(root)
     if url_of(target):
         raise ParameterError(f"{url_of(target)}: must be a folder of this machine")
     known = False
-    for _, _, record in rows(out, root, maps=True):
-        known = known or record["id"] == only
+    for row in rows(out, root, maps=True):
+        own = row.record["id"] == only
+        known = known or own
+        row.allow(functions or not (own or only is None))
     if only is not None and not known:
         raise DataError(f"{out}: no row `{only}` in the manifest")
     for path in manifests(out):
-        run(_recorded(out, path, only, root), target, workers=workers)
+        # What a plan says is the user's own and sound; this one is what a manifest says.
+        with told(path):
+            run(_recorded(out, path, only, root), target, workers=workers)
     for path in manifests(out):
         again = {} if only is None else {record["id"]: record for record in _lines(target / path.name)}
         made = _lines(target / path.name) if only is None else iter([])
@@ -116,19 +128,21 @@ def _recorded(out: Path, path: Path, only: str | None, root: Path | None) -> Rec
     with told(path):
         place = place_of(header, out, root)
         index, number = header["shard"]
+        if not (isinstance(index, int) and isinstance(number, int) and 0 < index <= number):
+            raise DataError(f"{path}: the manifest says shard {printable(header['shard'])}: expected [i, n]")
         recipe, split = Recipe.from_record(header["recipe"]), tuple(header["split"] or Plan.split)
-    return Recorded(
-        place.root,
-        place.layout,
-        recipe,
-        seed=place.seed,
-        reading=place.reading,
-        split=split,
-        shard=(index, number),
-        out=out,
-        of=header,
-        row=only,
-    )
+        return Recorded(
+            place.root,
+            place.layout,
+            recipe,
+            seed=place.seed,
+            reading=place.reading,
+            split=split,
+            shard=(index, number),
+            out=out,
+            of=header,
+            row=only,
+        )
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from anosynth.datasets.layout import find_layout
 from anosynth.errors import AnosynthError, DataError
 from anosynth.io.images import limited
+from anosynth.io.inner import inner, leading_out
 from anosynth.io.remote import here
 from anosynth.seeding import SCHEME
 
 from .execute import Place, execute, family_of, file_sha256, job_of, load
-from .manifest import division, inside, manifest_name, manifests, read_lines
+from .manifest import division, manifest_name, manifests, read_lines
 from .reading import Reading
 from .sinks import Sink, elsewhere, find_sink, unlike
-
-_NEEDED: dict[str, dict[str, type]] = {
-    "made": {"outputs": list, "source": dict, "category": str, "generator": dict, "seed": int, "variant": int},
-    "copied": {"outputs": list, "source": dict},
-    "skipped": {"reason": str, "source": dict},
-}
-"""What `verify` and `replay` read of the records of each status."""
+from .sound import check, check_header, refuse_functions
+from .sound import told as told
 
 
 @dataclass(frozen=True)
@@ -36,7 +31,26 @@ class Finding:
     text: str = ""
 
 
-def verify(out: Path | str, root: Path | str | None = None) -> Iterator[Finding]:
+@dataclass(frozen=True)
+class Row:
+    """A record of a manifest: where it was made, what became of it, and on which line of which manifest it stands."""
+
+    place: Place
+    sink: Sink
+    record: dict[str, Any]
+    path: Path
+    number: int
+
+    def allow(self, functions: bool) -> None:
+        """Raise DataError if making it again runs a function that the manifest names, unless that is allowed."""
+        if functions:
+            return
+        with told(self.path, self.number):
+            generator = self.record["generator"] if self.record["status"] == "made" else {}
+            refuse_functions(generator, self.place.reading.function, f"{self.path}: line {self.number}")
+
+
+def verify(out: Path | str, root: Path | str | None = None, *, functions: bool = False) -> Iterator[Finding]:
     """Yield a finding for each row of the manifests in OUT, and one for each table of the data set that is missing.
 
     Every named file must be there with its hash; the labels must be what differs from the source: no changed element
@@ -44,41 +58,56 @@ def verify(out: Path | str, root: Path | str | None = None) -> Iterator[Finding]
     Where nothing is stored (sink `recipe`), each sample is made again and must have the recorded hashes. Of an OUT or a
     root by URL it is the mirror on this machine that is looked at: see `anosynth.io.remote`.
 
+    Args:
+        functions: run functions that the manifest names, where nothing is stored.
+
     Raises:
-        DataError: there is no manifest, or it is not readable.
+        DataError: there is no manifest, it is not readable, or it names a function.
     """
     out, root = here(out), None if root is None else here(root)
-    for place, sink, record in rows(out, root, maps=False):
-        if record["status"] == "skipped":
-            yield Finding(record["id"], "ok", f"skipped: {record['reason']}")
-        elif problem := sink.problem(record, place):
-            yield Finding(record["id"], "bad", problem)
-        else:
-            yield _labels_finding(place, sink, record) if record["status"] == "made" else _copied(place, sink, record)
+    for row in rows(out, root, maps=False):
+        with told(row.path, row.number):
+            row.allow(functions or row.sink.stored)
+            finding = _finding(row.place, row.sink, row.record)
+        yield finding
     yield from _missing_tables(out)
     for name in _missing_shards(out):
         yield Finding(name, "unchecked", "this shard is not here, or not finished")
 
 
-def replay(out: Path | str, only: str | None = None, root: Path | str | None = None) -> Iterator[Finding]:
+def _finding(place: Place, sink: Sink, record: dict[str, Any]) -> Finding:
+    if record["status"] == "skipped":
+        return Finding(record["id"], "ok", f"skipped: {record['reason']}")
+    if problem := sink.problem(record, place):
+        return Finding(record["id"], "bad", problem)
+    return _labels_finding(place, sink, record) if record["status"] == "made" else _copied(place, sink, record)
+
+
+def replay(
+    out: Path | str, only: str | None = None, root: Path | str | None = None, *, functions: bool = False
+) -> Iterator[Finding]:
     """Make rows again from their manifest lines in a temporary folder and compare every byte.
 
     Args:
         only: the id of the one row to make; all made rows by default.
         root: where the sources are now; the manifest's own by default.
+        functions: run functions that the manifest names.
 
     Raises:
-        DataError: there is no manifest, no such row, or it was made under another scheme.
+        DataError: there is no manifest, no such row, it was made under another scheme, or names a function.
     """
     found = False
     out, root = here(out), None if root is None else here(root)
-    for place, sink, record in rows(out, root, maps=True):
+    for row in rows(out, root, maps=True):
+        record = row.record
         if record["status"] != "made" or (only is not None and record["id"] != only):
             continue
         found = True
-        plain = sink.plain(record)
-        with elsewhere(place) as there:
-            why = unlike(plain, execute(job_of(plain), replace(there, seed=record["seed"])))
+        with told(row.path, row.number):
+            row.allow(functions)
+            plain = row.sink.plain(record)
+            with elsewhere(row.place) as there:
+                why = unlike(plain, execute(job_of(plain), replace(there, seed=record["seed"])))
         yield Finding(record["id"], "bad" if why else "ok", why)
     if only is not None and not found:
         raise DataError(f"{out}: no made row `{only}` in the manifest")
@@ -102,8 +131,8 @@ def _missing_tables(out: Path) -> Iterator[Finding]:
                 yield Finding(table, "bad", "this table is missing; the line that made the data set writes it again")
 
 
-def rows(out: Path, root: Path | None, *, maps: bool) -> Iterator[tuple[Place, Sink, dict[str, Any]]]:
-    """Yield each record of the manifests in OUT with where it was made and what became of it.
+def rows(out: Path, root: Path | None, *, maps: bool) -> Iterator[Row]:
+    """Yield each record of the manifests in OUT.
 
     Raises:
         DataError: there is no manifest, or one that is damaged, of another scheme, or leads astray.
@@ -111,29 +140,13 @@ def rows(out: Path, root: Path | None, *, maps: bool) -> Iterator[tuple[Place, S
     for path in manifests(out):
         header, lines = header_of(path), read_lines(path, finished=True)
         next(lines)
-        with told(path):
+        with told(path, 1):
             sink = find_sink(header)
             place = place_of(header, out, root, maps=maps or not sink.stored)
-            for record in lines:
-                check_record(out, record, sink)
-                yield place, sink, record
-
-
-@contextmanager
-def told(path: Path) -> Iterator[None]:
-    """Say of which manifest it is that lacks something, or has something that nobody understands.
-
-    Raises:
-        DataError: in place of a KeyError, TypeError, ValueError or AttributeError.
-    """
-    try:
-        yield
-    except AnosynthError:
-        raise
-    except KeyError as error:
-        raise DataError(f"{path}: a record lacks {error}: not a manifest of this anosynth") from None
-    except (TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"{path}: {error}: not a manifest of this anosynth") from None
+        for number, record in enumerate(lines, 2):
+            with told(path, number):
+                check_record(out, record, sink, f"{path}: line {number}")
+            yield Row(place, sink, record, path, number)
 
 
 def header_of(path: Path) -> dict[str, Any]:
@@ -147,6 +160,7 @@ def header_of(path: Path) -> dict[str, Any]:
         raise DataError(f"{path}: has no header line: not a manifest of anosynth")
     if header.get("scheme") != SCHEME:
         raise DataError(f"{path}: made under scheme {header.get('scheme')}: this anosynth reads scheme {SCHEME}")
+    check_header(header, path)
     return header
 
 
@@ -157,29 +171,12 @@ def place_of(header: Mapping[str, Any], out: Path, root: Path | None, *, maps: b
     return Place(base, out, find_layout(header["layout"]), int(header["seed"]), reading)
 
 
-def check_record(out: Path, record: dict[str, Any], sink: Sink) -> None:
-    """Raise DataError, KeyError, ValueError or TypeError if a record is none of this sink's, or leads out of OUT."""
-    needed = _NEEDED.get(record["status"])
-    if needed is None:
-        raise ValueError(f"a record has the status {record['status']!r}")
-    for key, kind in needed.items():
-        if not isinstance(record[key], kind):
-            raise TypeError(f"`{key}` of a record is no {kind.__name__}")
-    paths = [output["path"] for output in record.get("outputs", []) if output["sha256"]]
-    if sink.name != "files":
-        # They are looked for, and written, in other folders too, where a link of OUT's leads nowhere.
-        paths += (names := [output["path"] for output in sink.plain(record).get("outputs", [])])
-        for name in map(PurePosixPath, names):
-            if name.is_absolute() or ".." in name.parts:
-                raise DataError(f"{out}: the manifest names `{name}`, which lies outside")
-    for path in [*paths, record["id"]]:
-        if not inside(out, out / path):
-            raise DataError(f"{out}: the manifest names `{path}`, which lies outside")
-    source = PurePosixPath(record["source"]["path"])
-    if source.is_absolute() or ".." in source.parts:
-        raise DataError(f"{out}: the manifest names the source `{source}`, which lies outside the root")
-    if record["status"] == "made" and not (record["source"]["sha256"] and record["mask"]["count"]):
-        raise ValueError("a made record without source or labels")
+def check_record(out: Path, record: dict[str, Any], sink: Sink, where: str) -> None:
+    """Raise DataError, or what `told` tells, if a record is none of this sink's, or leads out of OUT."""
+    check(sink.plain(record), where)
+    for name in [record["id"], *sink.paths(record)]:
+        if link := leading_out(out, inner(name, where)):
+            raise DataError(f"{where}: the manifest names `{name}`, which lies outside: `{link}` is a link")
 
 
 def _copied(place: Place, sink: Sink, record: dict[str, Any]) -> Finding:

@@ -21,7 +21,6 @@ from ._options import sink_record
 from ._staging import Stage, stage_of
 from .execute import Place, family_of
 from .manifest import Manifest, division, hold, is_manifest, manifest_name, read_lines, release
-from .manifest import inside as inside
 from .plan import Batch, Job, Plan, Task
 from .sinks import Sink, find_sink
 from .splits import MAP, write_map

@@ -79,12 +79,22 @@ def make(job: Job, place: Place) -> Anomaly:
 
 def _made(job: Job, place: Place, view: bool) -> dict[str, Any]:
     source = place.root / job.source.path
+    version = _version(source)
     digest = digest_of_source(source)
     family = family_of(place.layout)
     if place.layout.holds_many:
         with limited(place.reading.max_pixels):
-            return _record(job, place, digest, *family.make_all(load(source, place, job), job, place))
+            outputs, told = family.make_all(load(source, place, job), job, place)
+        try:
+            _check_unchanged(source, version)
+        except DataError:
+            # Files of features are read as they are worked on, so that it is known too late.
+            for output in outputs:
+                (place.out / output.path).unlink(missing_ok=True)
+            raise
+        return _record(job, place, digest, outputs, told)
     anomaly = make(job, place)
+    _check_unchanged(source, version)
     outputs = place.layout.write(place.root, place.out, job.source, job.id, anomaly)
     told = {
         "mask": {"count": int(anomaly.mask.sum()), "area": anomaly.stats["area"]},
@@ -168,6 +178,12 @@ def digest_of_source(path: Path) -> str:
         except OSError as error:
             raise DataError(f"{path}: cannot be read: {error.strerror}") from None
     return str(_last["digest"])
+
+
+def _check_unchanged(path: Path, version: tuple[int, ...]) -> None:
+    """Raise DataError if a source is not what it was before it was hashed: its hash may be of something else."""
+    if _version(path) != version:
+        raise DataError(f"{path}: has changed while it was read: expected a file that nobody writes to")
 
 
 def _version(path: Path) -> tuple[int, ...]:

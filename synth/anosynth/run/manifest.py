@@ -39,17 +39,31 @@ def division(name: str) -> int:
     return int(match[1] or 1) if match else 0
 
 
-def inside(out: Path, path: Path) -> bool:
-    """Tell whether a path that a manifest names stays within OUT."""
-    try:
-        return out.resolve() in path.resolve().parents
-    except ValueError:
-        return False
-
-
 def line(record: Mapping[str, Any]) -> bytes:
     """Return the one spelling of a record, newline included: ASCII, keys in their order, no NaN."""
     return json.dumps(record, ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+
+
+def parsed(text: bytes) -> dict[str, Any]:
+    """Return the record that a line spells.
+
+    Raises:
+        ValueError: it is none, or no JSON, which knows neither NaN nor Infinity.
+    """
+    try:
+        record = _JSON.decode(text.decode())
+    except RecursionError:
+        raise ValueError("too deep") from None
+    if not isinstance(record, dict):
+        raise ValueError("not a record")
+    return record
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(text)
+
+
+_JSON = json.JSONDecoder(parse_constant=_no_number)
 
 
 def read_lines(path: Path, *, finished: bool = False) -> Iterator[dict[str, Any]]:
@@ -66,11 +80,9 @@ def read_lines(path: Path, *, finished: bool = False) -> Iterator[dict[str, Any]
                         raise DataError(f"{path}: line {number}: cut off")
                     return
                 try:
-                    record = json.loads(text)
-                except (ValueError, RecursionError):
+                    record = parsed(text)
+                except ValueError:
                     raise DataError(f"{path}: line {number}: not a JSON record") from None
-                if not isinstance(record, dict):
-                    raise DataError(f"{path}: line {number}: not a JSON record")
                 yield record
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None

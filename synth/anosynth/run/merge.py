@@ -21,7 +21,7 @@ from anosynth.errors import AnosynthError, DataError, WriteError
 from anosynth.io.atomic import atomic_write, sweep
 
 from ._joining import Known, Shard, bring_all, rows, same
-from .check import header_of, place_of
+from .check import Row, header_of, place_of
 from .execute import family_of, job_of, make
 from .manifest import division, hold, is_manifest, line, manifest_name, release
 from .sinks import find_sink, remove
@@ -97,16 +97,17 @@ def merge(
     return merged
 
 
-def views(out: Path, number: int, root: Path | None = None) -> dict[str, Any]:
-    """Return what the report shows of the first `number` made samples of a data set, as their run would have."""
+def views(out: Path, number: int, root: Path | None = None, *, functions: bool = False) -> dict[str, Any]:
+    """Return what the report shows of the first `number` made samples, as their run would have; see `Row.allow`."""
     header, found = header_of(out / _WHOLE), dict[str, Any]()
-    place = place_of(header, out, root)
+    place, sink = place_of(header, out, root), find_sink(header)
     if place.layout.holds_many:
         return found
-    for record, _ in rows([Shard(1, out / _WHOLE, out)]):
+    for row, (record, _) in enumerate(rows([Shard(1, out / _WHOLE, out)])):
         if len(found) == number:
             break
         if record["status"] == "made":
+            Row(place, sink, record, out / _WHOLE, row + 2).allow(functions)
             # What cannot be made again, because its source is not here, is shown without.
             with suppress(AnosynthError, OSError):
                 found[record["id"]] = family_of(place.layout).view(make(job_of(record), place))

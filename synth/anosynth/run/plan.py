@@ -14,7 +14,8 @@ from anosynth._version import __version__
 from anosynth.datasets._names import remark
 from anosynth.datasets.layout import Labelled, Layout, Source, held_out, walk
 from anosynth.errors import DataError, ParameterError
-from anosynth.io.images import EXPECTED, limited
+from anosynth.io._pictures import EXPECTED
+from anosynth.io.images import limited
 from anosynth.recipe import Recipe
 from anosynth.seeding import SCHEME, stream
 

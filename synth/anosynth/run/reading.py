@@ -149,8 +149,13 @@ class Reading:
     def of_features(self) -> FeatureReading:
         return self.features or FeatureReading()
 
+    @property
+    def function(self) -> str:
+        """Return the function that `foreground` names, "" if it is something else."""
+        return self.foreground if ":" in self.foreground and "/" not in self.foreground else ""
+
     def _paths(self) -> list[str]:
-        own = self.foreground not in ("auto", "none") and not (":" in self.foreground and "/" not in self.foreground)
+        own = self.foreground not in ("auto", "none") and not self.function
         return [*(["foreground"] if own else []), *(name for name in _MAPS if getattr(self, name))]
 
     def _forms(self, name: str) -> str:

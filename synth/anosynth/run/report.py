@@ -11,11 +11,12 @@ from typing import Any
 from anosynth.datasets.layout import find_layout
 from anosynth.errors import AnosynthError
 from anosynth.io.atomic import atomic_write
+from anosynth.io.inner import fault, inside
 from anosynth.io.remote import Store, url_of
 from anosynth.report import render
 
 from .execute import Place
-from .manifest import inside, manifest_name, manifests, read_lines
+from .manifest import manifest_name, manifests, read_lines
 from .sinks import find_sink
 
 MEASURED = 20_000
@@ -79,11 +80,12 @@ def _size(out: Path, header: Mapping[str, Any], record: dict[str, Any]) -> tuple
     """Return height and width of a sample as the head of its file says, or None."""
     sink = find_sink(header)
     if not sink.stored:
-        return _size_of(out / header["root"] / record["source"]["path"])
+        path = record["source"]["path"]
+        return None if fault(path) else _size_of(out / header["root"] / path)
     try:
         with sink.opened(record, Place(out, out, find_layout(header["layout"]), 0)) as folder:
             for output in sink.plain(record).get("outputs", []):
-                if output.get("role") == "sample" and inside(folder, folder / output["path"]):
+                if output.get("role") == "sample" and inside(folder, output["path"]):
                     return _size_of(folder / output["path"])
     except (AnosynthError, KeyError, TypeError, AttributeError):
         pass

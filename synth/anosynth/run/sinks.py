@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from anosynth.errors import DataError
+from anosynth.io.inner import inside
 
 from .execute import Place, digest_of_source, execute, family_of, file_sha256, job_of, make
-from .manifest import inside
 from .plan import Batch, Task
 
 Record = dict[str, Any]
@@ -64,9 +64,7 @@ class Sink:
 
     def _is_whole(self, record: Record, place: Place) -> bool:
         try:
-            return all(inside(place.out, place.out / path) for path in self.paths(record)) and not self.problem(
-                record, place
-            )
+            return all(inside(place.out, path) for path in self.paths(record)) and not self.problem(record, place)
         except (KeyError, TypeError, ValueError):
             return False
 
@@ -204,9 +202,9 @@ def same_source(record: Mapping[str, Any], place: Place) -> bool:
 def remove(out: Path, paths: Iterable[str]) -> None:
     """Remove files that a manifest names, as far as they are inside OUT, and the folders that this leaves empty."""
     for path in paths:
-        target = out / path
-        if not inside(out, target):
+        if not inside(out, path):
             continue
+        target = out / path
         target.unlink(missing_ok=True)
         with suppress(OSError):
             for folder in list(target.relative_to(out).parents)[:-1]:

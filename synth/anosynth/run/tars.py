@@ -21,9 +21,10 @@ from anosynth.datasets.truth import placed
 from anosynth.errors import DataError
 from anosynth.io import _tar
 from anosynth.io.atomic import atomic_write
+from anosynth.io.inner import inside
 
 from .execute import Place, execute
-from .manifest import inside, line
+from .manifest import line
 from .plan import Batch, Task
 from .sinks import Record, Sink, elsewhere, kept, remove, same_source
 
@@ -79,7 +80,7 @@ class Tars(Sink):
             return False
         try:
             with (place.out / path).open("rb") as tar:
-                if not inside(place.out, place.out / path) or not _is_of(tar, stored):
+                if not inside(place.out, path) or not _is_of(tar, stored):
                     return False
         except (OSError, KeyError, TypeError, ValueError, DataError):
             return False
@@ -122,10 +123,9 @@ class Tars(Sink):
     def opened(self, record: Record, place: Place) -> Iterator[Path]:
         with elsewhere(place) as there:
             for output in record["outputs"]:
-                path = place.out / output["path"]
-                target = placed(there.out, output["file"])
-                if not (inside(place.out, path) and inside(there.out, target)):
-                    raise DataError(f"{place.out}: the manifest names `{output['file']}`, which lies outside")
+                if not inside(place.out, output["path"]):
+                    raise DataError(f"{place.out}: the manifest names `{output['path']}`, which lies outside")
+                path, target = place.out / output["path"], placed(there.out, output["file"])
                 try:
                     with path.open("rb") as tar, target.open("wb") as file:
                         for piece in _tar.contents(tar, output["member"], output["offset"], output["size"]):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import PurePath
 
-from anosynth._version import __version__
 from anosynth.report._text import escape
+from anosynth.report.sheet import sheet
 
 from ._chart import detection_chart, score_chart
 from .judge import Assessment
@@ -17,51 +15,19 @@ from .pod import Detection
 from .point import Rate
 from .table import bin_text, fit_line, number, percent, share_text, statement, summary, threshold_line
 
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src '{hash}'; \
-base-uri 'none'; form-action 'none'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="generator" content="anosynth">
-<title>{title}</title>
-<link rel="icon" href="data:,">
-<style>{css}</style>
-</head>
-<body>
-<header>
-<p class="soft">anosynth {version}</p>
-<h1>{title}</h1>
-<p class="big">{threshold}</p>
-<p class="{state}">{statement}</p>
-{notes}
-</header>
-<main>
-{body}
-</main>
-</body>
-</html>
-"""
-
 
 def page(outcome: Assessment) -> str:
     """Return an assessment as HTML."""
     css = files("anosynth.threshold").joinpath("page.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode("ascii")
-    notes = "".join(f'<p class="soft">{escape(note)}</p>' for note in outcome.notes)
-    return _PAGE.format(
-        hash=f"sha256-{digest}",
-        title=escape(f"Threshold for {PurePath(outcome.scores.where).name}"),
-        css=css,
-        version=escape(__version__),
-        threshold=escape(threshold_line(outcome)),
-        state="good" if outcome.sure else "bad",
-        statement=escape(f"{statement(outcome)[0].upper()}{statement(outcome)[1:]}."),
-        notes=notes,
-        body="\n".join([_scores(outcome), *map(_detection, outcome.detections)]),
-    )
+    told = statement(outcome)
+    lead = [
+        f'<p class="big">{escape(threshold_line(outcome))}</p>',
+        f'<p class="{"good" if outcome.sure else "bad"}">{escape(f"{told[0].upper()}{told[1:]}.")}</p>',
+        *(f'<p class="soft">{escape(note)}</p>' for note in outcome.notes),
+    ]
+    body = [_scores(outcome), *map(_detection, outcome.detections)]
+    title = f"Threshold for {PurePath(outcome.scores.where).name}"
+    return sheet(title, "\n".join(lead), "\n".join(body), css)
 
 
 def _scores(outcome: Assessment) -> str:

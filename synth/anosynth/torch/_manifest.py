@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import operator
 import os
 from array import array
@@ -20,11 +19,12 @@ from torch.utils.data import Dataset
 from anosynth.errors import DataError, ParameterError
 from anosynth.io.images import limited
 from anosynth.io.remote import here
-from anosynth.run.check import check_record, header_of, place_of, told
+from anosynth.run.check import check_record, header_of, place_of
 from anosynth.run.execute import Place, family_of, file_sha256, job_of, make
-from anosynth.run.manifest import manifests
+from anosynth.run.manifest import manifests, parsed
 from anosynth.run.reading import Reading
 from anosynth.run.sinks import Sink, find_sink
+from anosynth.run.sound import refuse_functions, told
 from anosynth.run.splits import SPLITS
 
 from . import clouds, images
@@ -63,9 +63,11 @@ class ManifestDataset(Dataset[Item]):
         split: "train", "validation" or "test"; None for all samples.
         check: compare what is read or rendered with the hashes of the manifest each time; rendering then takes as long
             as writing does, because it is files that have hashes.
+        functions: run functions that the manifest names (`external`, `--foreground`), to render what is not stored.
 
     Raises:
-        DataError: there is no manifest in `out`, one is damaged, or it is of features.
+        DataError: there is no manifest in `out`, one is damaged, it is of features, or names a function; what a single
+            line names is known when its sample is asked for.
         ParameterError: there is no such split.
     """
 
@@ -76,10 +78,11 @@ class ManifestDataset(Dataset[Item]):
         root: str | os.PathLike[str] | None = None,
         split: str | None = None,
         check: bool = False,
+        functions: bool = False,
     ) -> None:
         if split is not None and split not in SPLITS:
             raise ParameterError(f"`split`: {split!r}: must be {', '.join(SPLITS[:-1])} or {SPLITS[-1]}")
-        self.out, self.check = here(out), check
+        self.out, self.check, self.functions = here(out), check, functions
         home = None if root is None else here(root)
         self._shards = [_shard(self.out, path, home, split) for path in manifests(self.out)]
         self._ends = list(accumulate(len(shard.lines) for shard in self._shards))
@@ -95,7 +98,9 @@ class ManifestDataset(Dataset[Item]):
         number = operator.index(index)
         shard, record = self._line(number)
         with told(shard.path):
-            check_record(self.out, record, shard.sink)
+            check_record(self.out, record, shard.sink, str(shard.path))
+            if not (self.functions or shard.sink.stored) and record["status"] == "made":
+                refuse_functions(record["generator"], shard.place.reading.function, f"{shard.path}: {record['id']}")
             with limited(shard.place.reading.max_pixels):
                 sample, mask = _stored(shard, record) if shard.sink.stored or self.check else _rendered(shard, record)
             if self.check and shard.sink.stored and (why := shard.sink.problem(record, shard.place)):
@@ -120,7 +125,7 @@ class ManifestDataset(Dataset[Item]):
         try:
             with shard.path.open("rb") as file:
                 file.seek(shard.lines[row - start])
-                record = json.loads(file.readline())
+                record = parsed(file.readline())
         except OSError as error:
             raise DataError(f"{shard.path}: cannot be read: {error.strerror}") from None
         except ValueError:
@@ -156,7 +161,7 @@ def _is_of(text: bytes, splits: Sequence[str]) -> bool:
         return False
     if b'"status":"made"' in text or b'"status":"copied"' in text:
         return any(b'"split":"%s"' % split.encode() in text for split in splits)
-    record = json.loads(text)
+    record = parsed(text)
     return record["status"] != "skipped" and record["split"] in splits
 
 

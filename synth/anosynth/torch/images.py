@@ -177,7 +177,7 @@ def _of_array(array: Array) -> Image:
 
 
 def _of_pillow(picture: Any) -> Array:
-    from anosynth.io.images import _MODES
+    from anosynth.io._pictures import _MODES
 
     target = _MODES.get(picture.mode)
     if target is None:
