@@ -41,7 +41,10 @@ def _run(
     match: Annotated[
         bool, typer.Option("--match", help="Find originals by their looks: in --sources, else among the normal photos.")
     ] = False,
-    against: Annotated[Optional[Path], typer.Option(help="A data set of real defects to compare with.")] = None,  # noqa: UP045
+    against: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Real defects to compare with: a data set, or one folder with defects/ and masks/."),
+    ] = None,
     leak: Annotated[float, typer.Option(help="Fault if more of what changed lies outside of the mask.")] = 0.01,
     dead: Annotated[float, typer.Option(help="Fault if more of the mask did not change.")] = 0.01,
     invisible: Annotated[float, typer.Option(help="Fault if more of the mask changed by less than --floor.")] = 0.05,

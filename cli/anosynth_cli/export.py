@@ -18,7 +18,8 @@ def command(arguments: Sequence[str]) -> Callable[..., None]:
 
     _run.__doc__ = (
         "Write a finished data set of photos in the form that another tool reads.\n\n"
-        f"FORMATs: {', '.join(export_names())}. DEST is a folder of its own; card and croissant may also go into OUT."
+        f"FORMATs: {', '.join(export_names())}. DEST is a folder of its own; card may also go into OUT. croissant\n"
+        "describes OUT where it is: DEST is OUT, or a folder that holds it."
     )
     return _run
 

@@ -25,6 +25,8 @@ PATHS are the inputs (files, folders or patterns) and, last, the folder OUT to w
 alone (default: ./anosynth-out/DATASET). Without --generator and --recipe, the named recipe photo-defects mixes many
 kinds of defects.
 
+With --generator NAME, --help lists the options of that generator too: severity, size, place and so on.
+
 Values: 0.02, a range 0.005:0.03 or 0.005:0.03:log, a choice a|b. Lengths are fractions of the photo's shorter side,
 12px, or 0.3mm together with --mm-per-px; areas are fractions of the photo, 200px2 or 0.5mm2; strengths of full scale.
 """

@@ -55,8 +55,8 @@ def _run(
     by: Annotated[
         str,
         typer.Option(
-            help="The parameter that sizes are of; by default the generator's length, area, size, diameter, width or "
-            "scale, the first that it has.",
+            help="The parameter that sizes are of, not the severity or strength; by default the generator's length, "
+            "area, size, diameter, width or scale, the first that it has.",
             show_default=False,
         ),
     ] = "",
@@ -74,7 +74,9 @@ def _run(
     image_format: Annotated[
         str, typer.Option("--image-format", help="Photos: png or tiff; by default PNG, and TIFF of what is TIFF.")
     ] = "",
-    unit: Annotated[making.Text, typer.Option(help="Clouds: unit of the coordinates: mm, cm, um, m or inch.")] = None,
+    unit: Annotated[
+        making.Text, typer.Option(help="Clouds: unit of files that do not say it: mm, cm, um, m or inch.")
+    ] = None,
     sample: Annotated[int, typer.Option(min=0, help="Clouds: sample this many points from each mesh.")] = 0,
 ) -> None:
     from anosynth.run._rungs import write_table

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Optional, get_type_hints
 import typer
 
 from anosynth.errors import DataError, ParameterError
-from anosynth.generator import Generator, find
+from anosynth.generator import Generator, find, names
 from anosynth.io.remote import mirror, url_of
 from anosynth.run import Plan
 
@@ -91,7 +91,29 @@ def command(
         raise ParameterError("--generator and --recipe: a recipe names its generators itself; give one of the two")
     chosen = None if recipe else name or default
     joined = _joined(run, {"generator": None if recipe else default}, without)
-    return options.with_parameters(joined, find(family, chosen) if chosen else Generator)
+    whole = options.with_parameters(joined, find(family, chosen) if chosen else Generator)
+    _check_options(arguments, whole, family, chosen)
+    return whole
+
+
+def _check_options(arguments: Sequence[str], whole: Callable[..., None], family: str, chosen: str | None) -> None:
+    """Raise ParameterError for an option that other generators have: the parser would only say that there is none."""
+    known = {"--help"}
+    for name, parameter in inspect.signature(whole).parameters.items():
+        flag = name.replace("_", "-")
+        told = [getattr(extra, "param_decls", None) for extra in getattr(parameter.annotation, "__metadata__", ())]
+        known |= {f"--{flag}", f"--no-{flag}", *(word for words in told for word in words or ())}
+    for flag in (word.partition("=")[0] for word in arguments if word.startswith("--")):
+        if flag in known:
+            continue
+        owners = [name for name in names(family) if flag[2:].replace("-", "_") in find(family, name).model_fields]
+        if owners and chosen:
+            raise ParameterError(f"{flag}: `{chosen}` has no such parameter\nhint: see anosynth show {chosen}")
+        if owners:
+            some = ", ".join(owners[:4]) + (", ..." if len(owners) > 4 else "")
+            raise ParameterError(
+                f"{flag}: a parameter of generators ({some}): give --generator, too, or write a recipe"
+            )
 
 
 def _joined(run: Callable[..., None], defaults: dict[str, Any], without: Sequence[str]) -> Callable[..., None]:
@@ -131,6 +153,8 @@ def plan_of(
     from anosynth.datasets.layout import find_layout
     from anosynth.recipe import Recipe, Vary
 
+    if given.shard_size != Given.shard_size and given.sink != "webdataset":
+        raise ParameterError("--shard-size: only together with --sink webdataset")
     if not 0 < given.held_out < 1:
         raise ParameterError(f"--held-out: {given.held_out}: must be > 0 and < 1")
     name = given.recipe or (None if given.generator else mix)
@@ -159,6 +183,8 @@ def plan_of(
         out = paths[0] if paths else Path("anosynth-out") / given.dataset
         common["origin"] = origin
         return Plan(home, layout, held_out=given.held_out, categories=tuple(given.category), **common), out
+    if given.held_out != Given.held_out:
+        raise ParameterError("--held-out: only together with --dataset")
     if given.root is not None or given.category:
         raise ParameterError("--root and --category: only together with --dataset")
     if len(paths) < 2:

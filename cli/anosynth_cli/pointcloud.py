@@ -23,7 +23,7 @@ PATHS are the inputs (files, folders or patterns) and, last, the folder OUT to w
 alone (default: ./anosynth-out/DATASET).
 
 Values: 0.02, a range 0.005:0.03 or 0.005:0.03:log, a choice a|b. Lengths are fractions of the bounding-box diagonal,
-or 0.15mm together with --unit.
+or 0.15mm, if the file says its unit or --unit does for files that do not.
 """
 
 
@@ -36,7 +36,9 @@ def command(arguments: Sequence[str]) -> Callable[..., None]:
 def _run(
     given: making.Given,
     *,
-    unit: Annotated[making.Text, typer.Option(help="Unit of the coordinates: mm, cm, um, m or inch.")] = None,
+    unit: Annotated[
+        making.Text, typer.Option(help="Unit of the coordinates, for files that do not say it: mm, cm, um, m, inch.")
+    ] = None,
     sample: Annotated[int, typer.Option(min=0, help="Sample this many points from each mesh; 0 keeps meshes.")] = 0,
 ) -> None:
     if unit is not None and unit not in METRES:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json as jsonlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
 
 from anosynth.errors import DataError, ParameterError
+
+from . import running
 
 EXAMPLE = "anosynth rank --good good/ --real defects/ --recipes nsa,draem"
 
@@ -60,7 +61,7 @@ def _run(
     ] = None,
     unit: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Clouds: unit of the coordinates: mm, cm, um, m or inch."),
+        typer.Option(help="Clouds: unit of files that do not say it: mm, cm, um, m or inch."),
     ] = None,
     draws: Annotated[int, typer.Option(help="Resamples for the intervals.")] = 500,
     looks: Annotated[bool, typer.Option(help="Measure coverage and shortcuts beside --real, too.")] = True,
@@ -89,7 +90,11 @@ def _run(
         draws=draws, by=_figure(by), layout=layout, masks=masks, workers=workers, looks=looks,
         pictures=html is not None,
     )  # fmt: skip
-    with _progress() as step:
+    with running.counted() as bar:
+
+        def step(what: str, done: int, total: int) -> None:
+            bar(done, total, what)
+
         try:
             outcome = rank(good, _words(recipes), real, settings, progress=step)
         except ImportError as error:
@@ -124,17 +129,3 @@ def _write_page(html: Path, outcome: Any) -> None:
     text = page(outcome.record(), outcome.pictures)
     with atomic_write(html) as file:
         file.write(text.encode("utf-8", "replace"))
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A Rich bar on a terminal, nothing elsewhere; gone when done."""
-    if not sys.stderr.isatty():
-        yield lambda what, done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)

@@ -104,7 +104,7 @@ def print_plan(plan: Plan, *, as_json: bool) -> None:
     copied = f" and {cost.copied} normal samples copied" if cost.copied else ""
     say(f"{cost.made} samples would be made{copied}; nothing was")
     if cost.bytes is not None and cost.seconds is not None:
-        say(f"about {_size(cost.bytes)} and {_duration(cost.seconds)} of one process, going by {cost.tried} of them")
+        say(f"about {_size(cost.bytes)} and {_duration(cost.seconds)} of CPU time, going by {cost.tried} of them")
 
 
 def _size(number: float) -> str:
@@ -204,11 +204,15 @@ def _print_outcome(
         if line:
             say(line)
     kept = f", {summary.kept} of them from an earlier run" if summary.kept else ""
-    copied = f", {summary.copied} normal samples copied" if summary.copied else ""
+    copied = f", {_counted(summary.copied, 'normal samples')} copied" if summary.copied else ""
     skipped = f", {summary.skipped} skipped" if summary.skipped else ""
-    sys.stdout.write(f"{out}: {summary.made} {noun}{copied}{skipped}{kept}\n")
+    sys.stdout.write(f"{out}: {_counted(summary.made, noun)}{copied}{skipped}{kept}\n")
     if page:
         sys.stdout.write(f"report: {page}\n")
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun if number != 1 else noun.replace('samples', 'sample').replace('files', 'file')}"
 
 
 def _gathered(problems: Sequence[str]) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from anosynth.errors import ParameterError
+from anosynth.errors import ParameterError, UnknownGenerator, did_you_mean
 from anosynth.generator import FAMILIES, find, names
 
 from .options import describe, form
@@ -62,10 +62,14 @@ def family_of(name: str, family: str | None) -> str:
 
     Raises:
         ParameterError: there is no such family.
+        UnknownGenerator: no family has it.
     """
     if family is None:
-        # If none has it, the first one, for its error message.
-        return next((family for family in FAMILIES if name in names(family)), next(iter(FAMILIES)))
+        found = next((family for family in FAMILIES if name in names(family)), None)
+        if found is None:
+            known = sorted({other for family in FAMILIES for other in names(family)})
+            raise UnknownGenerator(f"no generator `{name}`{did_you_mean(name, known)}")
+        return found
     if family not in FAMILIES:
         raise ParameterError(f"--family: {family}: must be one of {', '.join(FAMILIES)}")
     return family

@@ -50,10 +50,15 @@ def _run(
     columns: Annotated[
         str, typer.Option(help="Names of columns, as score=my_col,label=truth.", show_default=False)
     ] = "",
-    split: Annotated[str, typer.Option(help="Use the rows of this split alone.", show_default=False)] = "",
+    split: Annotated[
+        str, typer.Option(help="Use the rows of this split alone, normal and anomalous.", show_default=False)
+    ] = "",
     where: Annotated[
         list[str],
-        typer.Option(help="COLUMN=VALUE: use these anomalous rows alone; may be repeated.", show_default=False),
+        typer.Option(
+            help="COLUMN=VALUE: of the anomalous rows, use these alone; may be repeated. Normal rows are all kept.",
+            show_default=False,
+        ),
     ] = [],  # noqa: B006
     html: Annotated[Optional[Path], typer.Option(help="Write a page with the curves.")] = None,  # noqa: UP045
     json: Annotated[bool, typer.Option("--json", help="Print everything as one JSON object.")] = False,

@@ -251,7 +251,8 @@ def _part(part: Any) -> tuple[float, Vary]:
     elif isinstance(part, type) and issubclass(part, Generator):
         part = Vary(part)
     if not isinstance(part, Vary):
-        raise ParameterError(f"recipe part: {part!r}: expected a Vary, a generator or (weight, Vary)")
+        hint = "\nhint: Recipe.read(name) reads a named recipe or a file" if isinstance(part, str) else ""
+        raise ParameterError(f"recipe part: {part!r}: expected a Vary, a generator or (weight, Vary){hint}")
     if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight <= MOST_WEIGHT:
         raise ParameterError(
             f"`weight` of `{part.generator.name}`: {shown(weight)}: must be a number > 0 and <= {MOST_WEIGHT:g}"

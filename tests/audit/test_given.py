@@ -147,3 +147,24 @@ def test_deep_and_high_pictures(tmp_path):
     assert outcome.honest, outcome.findings
     assert outcome.counts["compared"] == 2
     assert 0.05 < outcome.properties["change"].min < outcome.properties["change"].max < 0.2
+
+
+@pytest.mark.parametrize("mask", ["masks/{}.png", "defects/{}_mask.png", "ground_truth/{}_mask.png"])
+def test_a_reference_may_be_one_folder_of_photos_and_masks(tmp_path, mask):
+    for number in range(3):
+        after, place = honest(shot(number), number)
+        save(tmp_path / "real" / "defects" / f"{number}.png", after)
+        save(tmp_path / "real" / mask.format(number), place * 255)
+    against = audit(mvtec(tmp_path / "made"), against=tmp_path / "real").against
+    assert against.anomalous == against.properties["area"].count == 3
+
+
+def test_the_hint_for_a_reference_is_not_that_for_the_audited_set(tmp_path):
+    save(tmp_path / "real" / "1.png", shot(1))
+    with pytest.raises(DataError) as caught:
+        audit(mvtec(tmp_path / "made"), against=tmp_path / "real")
+    said, hint = str(caught.value).split("\n")
+    assert said.startswith(f"--against: {tmp_path / 'real'}: 1 photos, none anomalous")
+    assert "masks/NAME.png" in hint
+    assert "--images" not in hint
+    assert "--layout" not in hint

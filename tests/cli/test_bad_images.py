@@ -230,7 +230,7 @@ def test_bad_photos_cost_the_good_ones_nothing(home, call):
     code, out, err = call(f"{FAST} good out")
     skipped = sorted(line.split(": ")[1] for line in err.splitlines() if line.startswith("skipped"))
     assert (code, skipped) == (3, sorted(BAD))
-    assert out == f"out: 1 anomalous samples, {len(BAD)} skipped\n"
+    assert out == f"out: 1 anomalous sample, {len(BAD)} skipped\n"
     (home / "alone").mkdir()
     (home / "alone" / "photo.png").write_bytes(PNG)
     call(f"{FAST} alone other")
@@ -245,7 +245,7 @@ def test_what_works_although_it_looks_odd(home, call, name):
     data, shape, dtype = GOOD[name]
     (home / "good" / name).write_bytes(data)
     code, out, err = call(f"{FAST} good out")
-    assert (code, out, err) == (0, "out: 1 anomalous samples\n", "")
+    assert (code, out, err) == (0, "out: 1 anomalous sample\n", "")
     [written] = (home / "out" / "anomalous").iterdir()
     stem, _, suffix = name.rpartition(".")
     assert written.name == f"{stem}_000{'.tiff' if suffix == 'tif' else '.png'}"
@@ -338,7 +338,7 @@ def test_formats_that_are_not_read_are_counted(home, call):
     (home / "good" / "notes.txt").write_text("mine")
     code, out, err = call(f"{FAST} good out")
     expected = "expected PNG, JPEG, BMP, TIFF or WebP"
-    assert (code, out) == (0, "out: 1 anomalous samples\n")
+    assert (code, out) == (0, "out: 1 anomalous sample\n")
     assert err == f"good: passed over photos of other formats: 4 (a.gif, ...): {expected}\n"
     code, _, err = call(f"{FAST} good good/e.png out2")
     assert (code, err.count("passed over photos of other formats: 4")) == (0, 1)
@@ -481,7 +481,7 @@ def test_a_device_dangling_links_and_links_in_a_circle(home, call):
     assert "skipped: loop.png: " in err
     assert len(err.splitlines()) == 3
     (home / "good" / "photo.png").write_bytes(PNG)
-    assert call(f"{FAST} good out2")[:2] == (3, "out2: 1 anomalous samples, 3 skipped\n")
+    assert call(f"{FAST} good out2")[:2] == (3, "out2: 1 anomalous sample, 3 skipped\n")
 
 
 def test_a_folder_with_the_name_of_a_photo(home, call):
@@ -614,7 +614,7 @@ def test_bad_photos_in_a_data_set(home, call):
     assert len(sources) == 2
     (home / "set" / sources[0]).write_bytes(PNG[:90])
     code, out, err = call(f"{SET} out2")
-    assert (code, out) == (3, "out2: 1 anomalous samples, 6 normal samples copied, 1 skipped\n")
+    assert (code, out) == (3, "out2: 1 anomalous sample, 6 normal samples copied, 1 skipped\n")
     clear(err, sources[0])
     assert call("verify out2") == (0, "8 ok, 0 bad\n", "")
 

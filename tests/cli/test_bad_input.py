@@ -145,7 +145,7 @@ def test_bad_files_cost_the_good_ones_nothing(home, call):
     (home / "parts" / "good.ply").write_bytes(GOOD)
     code, out, err = call("pointcloud --no-report parts out")
     assert code == 3
-    assert out == f"out: 1 anomalous samples, {len(BAD)} skipped\n"
+    assert out == f"out: 1 anomalous sample, {len(BAD)} skipped\n"
     assert [line.split(": ")[1] for line in err.splitlines() if line.startswith("skipped")] == sorted(BAD)
     (home / "alone").mkdir()
     (home / "alone" / "good.ply").write_bytes(GOOD)
@@ -268,7 +268,7 @@ def test_a_pipe_does_not_hang(home):
     # A source that was a file and is a pipe now is not waited for either.
     (home / "parts" / "good.ply").unlink()
     os.mkfifo(home / "parts" / "good.ply")
-    assert process("verify", "out2").returncode == 0
+    assert process("verify", "out2").returncode == 3
     done = process("pointcloud", "--no-report", "--strength", "0.02", "parts", "out2")
     assert done.returncode == 1
     assert not (home / "out2" / "good_000.ply").exists()
@@ -310,7 +310,7 @@ def test_a_missing_file_among_others(home, call):
 def test_folders_of_links_in_a_circle(home, call):
     (home / "parts" / "good.ply").write_bytes(GOOD)
     (home / "parts" / "again").symlink_to(home / "parts")
-    assert call("pointcloud --no-report --strength 0.02 parts out")[1] == "out: 1 anomalous samples\n"
+    assert call("pointcloud --no-report --strength 0.02 parts out")[1] == "out: 1 anomalous sample\n"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")

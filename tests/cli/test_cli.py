@@ -73,7 +73,7 @@ def files(folder: Path) -> list[str]:
 def test_the_first_line_that_anybody_types(home, call):
     code, out, err = call("pointcloud --octaves 4 --strength 0.02 in.ply out/")
     assert code == 0
-    assert out == "out: 1 anomalous samples\nreport: out/report.html\n"
+    assert out == "out: 1 anomalous sample\nreport: out/report.html\n"
     assert re.fullmatch(r"in_000\.ply: perlin-surface: strength 0\.02 of the diagonal = .* mean spacings\n", err)
     assert files(home / "out") == ["in_000.ply", "manifest.jsonl", "report.html"]
     cloud, before = read_cloud("out/in_000.ply"), read_cloud("in.ply")
@@ -87,7 +87,7 @@ def test_the_first_line_that_anybody_types(home, call):
 def test_the_same_line_as_a_process(home):
     line = [sys.executable, "-m", "anosynth_cli", "pointcloud", "--octaves", "4", "--strength", "0.02", "in.ply"]
     done = subprocess.run([*line, "out/"], capture_output=True, text=True, check=True)
-    assert done.stdout == "out: 1 anomalous samples\nreport: out/report.html\n"
+    assert done.stdout == "out: 1 anomalous sample\nreport: out/report.html\n"
     assert run(["pointcloud", "--octaves", "4", "--strength", "0.02", "in.ply", "again/"]) == 0
     for name in files(home / "again"):
         assert (home / "again" / name).read_bytes() == (home / "out" / name).read_bytes()
@@ -162,7 +162,7 @@ def test_a_file_is_drawn_alike_alone_and_in_its_folder(home, call):
         ("pointcloud --octaves 3:99 in.ply out", 2, "`octaves`: 99: must be <= 12 (allowed: 1 to 12)"),
         ("pointcloud --mode locl in.ply out", 2, "`mode`: locl: must be one of `local`, `pca` or `solid`"),
         ("pointcloud --strenth 0.1 in.ply out", 2, "No such option: --strenth"),
-        ("pointcloud --lip 0.1 in.ply out", 2, "No such option: --lip"),
+        ("pointcloud --lip 0.1 in.ply out", 2, "--lip: `perlin-surface` has no such parameter"),
         ("pointcloud -g dnet in.ply out", 2, "no generator `dnet` among the pointclouds; did you mean `dent`?"),
         ("pointcloud -r machind in.ply out", 2, "no recipe file or name `machind`; did you mean `machined`?"),
         ("pointcloud -r machined -g dent in.ply out", 2, "give one of the two"),
@@ -340,7 +340,7 @@ def test_a_dry_run_tells_and_writes_nothing(home, call):
     code, out, err = call("pointcloud --dry-run --count 2 parts out")
     assert code == 0
     assert re.fullmatch(
-        r"6 samples would be made; nothing was\nabout \S+ [kM]?B and \S+ (s|min) of one process, going by 3 of them\n",
+        r"6 samples would be made; nothing was\nabout \S+ [kM]?B and \S+ s of CPU time, going by 3 of them\n",
         err,
     )
     assert [line.split("  ")[0] for line in out.splitlines()] == [
@@ -501,6 +501,25 @@ def test_every_parameter_can_be_given_on_the_line(call, home, name):
     code, out, err = call(f"pointcloud -g {name} {flags} --dry-run --json in.ply out")
     assert code == 0, err
     assert {**cls().record()} == json.loads(out.splitlines()[0])["generator"]
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("images --severity 0.5 good out", "--severity: a parameter of generators (blank, "),
+        ("images --severity=0.5 -r draem good out", "--severity: a parameter of generators (blank, "),
+        ("pointcloud -g hole --strength 0.2 in.ply out", "--strength: `hole` has no such parameter"),
+        ("pointcloud --shard-size 3 in.ply out", "--shard-size: only together with --sink webdataset"),
+        ("pointcloud --held-out 0.3 in.ply out", "--held-out: only together with --dataset"),
+        ("show rusty", "did you mean `rust`?"),
+        ("replay out --write out", "out: is the data set itself"),
+    ],
+)
+def test_options_that_do_not_fit(home, call, line, says):
+    call("pointcloud --no-report in.ply out")
+    code, out, err = call(line)
+    assert (code, out) == (2, "")
+    assert says in err
 
 
 # Examples.

@@ -68,7 +68,7 @@ MADE = ["anomalous/train_000.npy", "labels/train_000.npy", "manifest.jsonl", "ma
 def test_the_first_line_that_anybody_types(home, call):
     code, out, err = call("features train.npy out/")
     assert code == 0
-    assert out == "out: 1 files of features\nreport: out/report.html\n"
+    assert out == "out: 1 file of features\nreport: out/report.html\n"
     assert err == (
         "hypersphere: learns from the inputs, 1 file (--fit names others)\n"
         "anomalous/train_000.npy: 6 samples of 8 channels on 5 x 4 cells, float32\n"

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
-from fit_sets import goods, real, surface
+from fit_sets import goods, real, save, surface
 
 from anosynth.audit import audit, plain
 from anosynth.errors import DataError
 from anosynth.fit import fit_recipe, recipe_text
+from anosynth.fit.cutouts import write_cutouts
 from anosynth.fit.estimate import _default, _range
 from anosynth.fit.rules import FOLLOWS
 from anosynth.generator import find
 from anosynth.images import EdgeChip, Pit, Scratch, Stain
+from anosynth.io.images import read_image
 from anosynth.recipe import Recipe, Vary, load_yaml
 from anosynth_cli.main import run
 
@@ -202,3 +205,46 @@ def test_mistakes_are_told_without_a_traceback(tmp_path, capsys, more, code, mes
     folder, _ = real(tmp_path, Vary(Scratch, strength=0.4, length=0.5, width=0.02), 3)
     assert run(["fit", *(word.format(data=folder) for word in more)]) == code
     assert message in capsys.readouterr().err
+
+
+SCRATCHES = Vary(Scratch, length=(0.3, 0.5), width=(0.02, 0.03), strength=(0.25, 0.35))
+
+
+def test_photos_given_as_masks_are_refused(tmp_path, capsys):
+    folder, _ = real(tmp_path, SCRATCHES, 4)
+    images = str(folder / "images")
+    assert run(["fit", "--images", images, "--masks", images]) == 1
+    err = capsys.readouterr().err
+    assert "0 defects with masks can be measured" in err
+    assert "d0.png: its mask is the photo itself" in err
+    shutil.copytree(folder / "images", folder / "again")
+    with pytest.raises(DataError, match=r"again/d0\.png: several tones, as a photo has: expected black and one other"):
+        fit_recipe(plain(folder / "images", folder / "again"))
+
+
+def test_a_bad_mask_is_named_and_passed_over_and_not_cut_out(tmp_path):
+    folder, _ = real(tmp_path, SCRATCHES, 6)
+    save(folder / "masks" / "d1.png", surface(1))
+    save(folder / "masks" / "d3.png", np.full((160, 200), 255, np.uint8))
+    found = plain(folder / "images", folder / "masks")
+    outcome = fit_recipe(found)
+    assert outcome.photos == 4
+    photo, whole = outcome.passed
+    assert "masks/d1.png: several tones" in photo
+    assert "masks/d3.png: labels 100 % of the photo: expected at most 90 %" in whole
+    assert write_cutouts(found, tmp_path / "bank") == 4
+
+
+@pytest.mark.parametrize("form", ["grey of 1", "rgb", "16 bit", "opaque"])
+def test_masks_of_one_tone_count_in_any_form(tmp_path, form):
+    folder, _ = real(tmp_path, SCRATCHES, 3)
+    for path in (folder / "masks").iterdir():
+        mask = read_image(path).pixels > 0
+        forms = {
+            "grey of 1": mask.astype(np.uint8),
+            "rgb": mask[:, :, None] * np.array([255, 0, 0], np.uint8),
+            "16 bit": mask * np.uint16(65535),
+            "opaque": np.dstack([mask * np.uint8(255)] * 3 + [np.full(mask.shape, 255, np.uint8)]),
+        }
+        save(path, forms[form])
+    assert fit_recipe(plain(folder / "images", folder / "masks")).photos == 3

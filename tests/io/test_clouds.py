@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import socket
 import stat
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -159,10 +161,14 @@ def test_can_hold_knows_only_its_formats():
     assert can_hold("a.b.PLY")
 
 
-def test_the_unit_of_the_caller_goes_first(tmp_path):
+def test_the_unit_of_the_caller_is_for_files_that_do_not_say_it(tmp_path):
     write_cloud(tmp_path / "a.ply", replace(MESH, unit="cm"))
+    write_cloud(tmp_path / "b.ply", replace(MESH, unit=None))
     assert read_cloud(tmp_path / "a.ply").unit == "cm"
-    assert read_cloud(tmp_path / "a.ply", unit="mm").unit == "mm"
+    assert read_cloud(tmp_path / "a.ply", unit="cm").unit == "cm"
+    assert read_cloud(tmp_path / "b.ply", unit="mm").unit == "mm"
+    with pytest.raises(DataError, match=r"a\.ply: says its unit is cm, --unit says mm\nhint: leave --unit out"):
+        read_cloud(tmp_path / "a.ply", unit="mm")
     with pytest.raises(ParameterError, match="unit: `km`: expected one of um, mm, cm, m, inch"):
         read_cloud(tmp_path / "a.ply", unit="km")
 
@@ -227,3 +233,24 @@ def test_heavy_modules_stay_outside(tmp_path):
         "assert not {'trimesh', 'tifffile', 'scipy', 'open3d', 'torch', 'pydantic'} & set(sys.modules), sys.modules"
     )
     subprocess.run([sys.executable, "-c", program, str(tmp_path / "a.ply")], check=True)
+
+
+def test_a_command_skips_the_cloud_that_says_another_unit_and_makes_the_others(tmp_path, capsys, monkeypatch):
+    from anosynth_cli.main import run
+
+    monkeypatch.chdir(tmp_path)
+    xy = np.stack(np.meshgrid(np.arange(40.0), np.arange(40.0)), -1).reshape(-1, 2)
+    points = np.column_stack([xy, np.sin(xy[:, 0] / 9)])
+    for name, unit in (("mm", "mm"), ("inch", "inch"), ("none", None)):
+        write_cloud(f"{name}.ply", PointCloud(points, unit=unit))
+    line = ["pointcloud", "--no-report", "--strength", "0.5inch", "--unit", "inch"]
+    assert run([*line, "mm.ply", "inch.ply", "none.ply", "out"]) == 3
+    err = capsys.readouterr().err
+    assert "skipped: mm.ply: says its unit is mm, --unit says inch\nhint: leave --unit out" in err
+    records = [json.loads(row) for row in Path("out/manifest.jsonl").read_text().splitlines()[1:]]
+    assert [(row["status"], row.get("effect", {}).get("unit")) for row in records if "status" in row] == [
+        ("made", "inch"),
+        ("skipped", None),
+        ("made", "inch"),
+    ]
+    assert not Path("out/mm_000.ply").exists()

@@ -16,8 +16,9 @@ from scipy.stats import binom
 
 from anosynth.recipe import Recipe
 from anosynth.report import render
+from anosynth.report._asked import _sizes_figure
 from anosynth.report._bins import BINS, Kept, Places, Sizes, Spans
-from anosynth.report._text import compact
+from anosynth.report._text import compact, percent
 from anosynth.report.statistics import Statistics, asked, binomial
 from anosynth.run import write_report
 from anosynth.run.manifest import line
@@ -256,3 +257,22 @@ def test_a_data_set_tells_the_size_of_its_photos(tmp_path):
     # One file is missing and another lies outside of the data set.
     assert f"middles of {len(made) - 2} defects in the frame" in text
     assert list(tmp_path.glob("*.html")) == [tmp_path / "report.html"]
+
+
+@given(st.lists(st.floats(1e-30, 1e30), min_size=1, max_size=20), st.integers(0, 3))
+def test_ends_of_sizes_are_the_least_and_the_largest_number(values, none):
+    seen = Sizes()
+    for value in [*values, *[0.0] * none]:
+        seen.add(value)
+    assert (seen.least, seen.most) == (min(values), max(values))
+
+
+def test_a_histogram_shows_no_share_that_was_not_measured():
+    seen = Sizes()
+    for value in (0.0123, 0.4, 1.0):
+        seen.add(value)
+    text = _sizes_figure("Labelled area", seen, percent)
+    assert "<span>1.23 %</span>" in text
+    assert "<span>100 %</span>" in text
+    assert "Labelled area of 3 samples, 1.23 % to 100 %" in text
+    assert {"1.23", "40", "100"} == set(re.findall(r"([0-9.]+)(?: |&nbsp;)%", text))

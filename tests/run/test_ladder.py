@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from anosynth.errors import ParameterError
 from anosynth.io.images import read_image
 from anosynth.run._rungs import COLUMNS, lengths
-from anosynth.run.ladder import ladder_of, main_size
+from anosynth.run.ladder import graded_by, ladder_of, main_size
 from anosynth.run.manifest import read_lines
 from anosynth_cli.main import run
 
@@ -176,22 +177,43 @@ def test_the_page_shows_rows_of_sizes_and_columns_of_severities(good, tmp_path):
     assert text.count("<section>") == 2
     assert text.count("<img") == 2 * 2 * (3 + 1)
     assert "severity 0.5" in text
+    assert len(set(re.findall("<h2>(.*)</h2>", text))) == 2
     assert "length 0.4" in text
     assert "<script" not in text
     assert (out / "report.html").is_file()
 
 
-def test_clouds_have_multiples_of_their_strength(tmp_path):
-    from anosynth.io.clouds import read_cloud, write_cloud
+def pipe(folder):
+    from anosynth.io.clouds import write_cloud
     from anosynth.pointclouds import PointCloud
 
     draw = np.random.default_rng(0)
     angle, height = draw.uniform(0, 2 * np.pi, 6000), draw.uniform(-20, 20, 6000)
     xyz = np.stack([10 * np.cos(angle), 10 * np.sin(angle), height], 1).astype(np.float32)
-    (tmp_path / "good").mkdir()
-    write_cloud(tmp_path / "good" / "pipe.ply", PointCloud(xyz))
+    folder.mkdir()
+    write_cloud(folder / "pipe.ply", PointCloud(xyz))
+    return folder
+
+
+def test_the_page_of_clouds_has_severities_repetitions_and_units(tmp_path):
+    good = pipe(tmp_path / "good")
+    for unit, told in (([], "file units"), (["--unit", "mm"], "mm")):
+        out = tmp_path / told
+        line = ["ladder", str(good), str(out), "--family", "pointclouds", "-g", "dent", "--severities", "0.5,1"]
+        assert run([*line, "--sizes", "0.03", "--count", "2", *unit]) == 0
+        text = (out / "ladder.html").read_text()
+        assert re.findall("<h2>(.*)</h2>", text) == ["pipe.ply, repetition 1", "pipe.ply, repetition 2"]
+        assert "<th>severity 0.5</th><th>severity 1</th>" in text
+        assert "severity, as a multiple of strength: 0.5, 1;" in text
+        effects = re.findall(r"<td><span>[^ <]+ ([^<]*)</span>", text)
+        assert effects == [told] * 4
+
+
+def test_clouds_have_multiples_of_their_strength(tmp_path):
+    from anosynth.io.clouds import read_cloud
+
     out = tmp_path / "out"
-    line = ["ladder", str(tmp_path / "good"), str(out), "--family", "pointclouds", "-g", "dent", "--unit", "mm"]
+    line = ["ladder", str(pipe(tmp_path / "good")), str(out), "--family", "pointclouds", "-g", "dent", "--unit", "mm"]
     assert run([*line, "--strength", "1mm", "--sizes", "0.02,0.05", "--severities", "0.5,1,1.5", "--count", "1"]) == 0
     rows, records = made(out)
     for part in grid(rows).values():
@@ -245,6 +267,8 @@ def test_every_generator_of_photos_but_those_without_has_a_main_size():
         (["--sizes", "0.1", "--length", "0.2"], "--length: 0.2: the grid has its own: --sizes 0.1"),
         (["--severity", "0.2"], "--severity: 0.2: the grid has its own: --severities"),
         (["--by", "foo"], "--by: foo: `scratch` has no such number"),
+        (["--by", "severity"], "--by: severity: the severities of the ladder are of it"),
+        (["--by", "severity", "--sizes", "0.2,0.8"], "hint: --severities sets the values of `severity`"),
         (["--family", "photos"], "--family: photos: must be one of images, pointclouds"),
         (["-g", "nsa", "--sizes", "1"], "`nsa` has no parameter that is a size"),
     ],
@@ -253,6 +277,36 @@ def test_mistakes_cost_nothing(good, tmp_path, capsys, more, message):
     assert run(["ladder", str(good), str(tmp_path / "out"), *more]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_what_severities_are_of_cannot_be_a_size_as_well(tmp_path, capsys):
+    line = ["ladder", str(pipe(tmp_path / "good")), str(tmp_path / "out"), "--family", "pointclouds", "-g", "dent"]
+    assert run([*line, "--by", "strength", "--sizes", "0.02,0.05"]) == 2
+    told = capsys.readouterr().err
+    assert "--by: strength: the severities of the ladder are of it: expected another parameter" in told
+    assert "hint: --severities sets the values of `strength`, as multiples of --strength" in told
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_strength_of_a_defect_with_a_severity_is_a_size_like_others():
+    from anosynth.generator import find
+
+    assert main_size(find("images", "stain"), "strength") == "strength"
+    for name in ("images", "pointclouds"):
+        generator = find(name, {"images": "stain", "pointclouds": "dent"}[name])
+        with pytest.raises(ParameterError, match="the severities of the ladder are of it"):
+            main_size(generator, graded_by(generator))
+
+
+def test_a_plan_refuses_it_before_anything_is_made(good):
+    from anosynth.datasets.layout import find_layout
+    from anosynth.images import Stain
+    from anosynth.recipe import Recipe, Vary
+
+    recipe = Recipe([Vary(Stain, severity=0.5)], "stain")
+    for sizes in ("", "0.2,0.8"):
+        with pytest.raises(ParameterError, match="--by: severity"):
+            ladder_of(recipe, sizes=sizes, by="severity", root=good, layout=find_layout("photos"))
 
 
 def test_a_dry_run_lists_the_grid(good, tmp_path, capsys):

@@ -12,6 +12,7 @@ import pytest
 
 from anosynth.errors import DataError
 from anosynth.threshold import Scores, assess
+from anosynth.threshold._chart import detection_chart
 from anosynth.threshold.judge import selected
 from anosynth_cli.main import run
 
@@ -172,9 +173,89 @@ def test_groups_are_allowed_for_and_said():
     assert any("groups: 80 among 320" in note for note in grouped.notes)
 
 
-def test_selecting_keeps_normal_rows_without_a_value():
-    scores = Scores(np.arange(4.0), np.arange(4) > 1, others={"size": ["", "", "1", "2"]})
+def test_enough_normal_samples_that_groups_make_too_few(tmp_path, capsys):
+    path = table(tmp_path, normals=320)
+    scores = np.repeat(np.random.default_rng(5).normal(size=80), 4)
+    lines = ["score,label,group", *(f"{score},0,p{i // 4}" for i, score in enumerate(scores.tolist())), "9,1,q"]
+    path.write_text("\n".join(lines))
+    assert run(["threshold", str(path)]) == 0
+    assert "by 320 normal samples: it takes at least 299 independent ones\n" in capsys.readouterr().out
+    assert run(["threshold", str(path), "--assure"]) == 1
+    assert "needs at least 299 independent ones, and these are in groups" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("normals", [["", ""], ["2", "1"], ["2", ""]])
+def test_selecting_keeps_all_normal_rows(normals):
+    scores = Scores(np.arange(4.0), np.arange(4) > 1, others={"size": [*normals, "1", "2"]})
     kept = selected(scores, where={"size": "1.0"})
     assert kept.score.tolist() == [0, 1, 2]
     with pytest.raises(DataError, match="no column `x`"):
         selected(scores, where={"x": "1"})
+
+
+def test_the_defects_that_are_looked_at_do_not_move_the_threshold(tmp_path, capsys):
+    path = table(tmp_path)
+    path.write_text(path.read_text().replace(",good,,,,p", ",good,,0.5,,p"))
+    thresholds = []
+    for more in ([], ["--where", "group=q3"], ["--where", "severity=0.25"]):
+        assert run(["threshold", str(path), "--json", *more]) == 0
+        record = json.loads(capsys.readouterr().out)
+        assert record["counts"]["normal"] == 400
+        thresholds.append(record["threshold"])
+    assert len(set(thresholds)) == 1
+
+
+def test_a_column_that_is_missing_is_told_with_all_that_are_there(tmp_path, capsys):
+    assert run(["threshold", str(table(tmp_path)), "--where", "nosuch=1"]) == 1
+    told = capsys.readouterr().err
+    assert "no column `nosuch`: it has score, label, type, group, id, severity, size_mm" in told
+
+
+def graded(found, tested=(0.0, 0.25, 0.5, 0.75, 1.0)):
+    """Return an assessment of 40 defects at each severity, of which so many are found."""
+    hits = np.concatenate([np.arange(40) < n for n in found]).astype(float)
+    texts = [str(value) for value in np.repeat(tested, 40).tolist()]
+    scores = np.r_[np.zeros(100), hits]
+    return assess(Scores(scores, np.arange(len(scores)) >= 100, others={"severity": [""] * 100 + texts}), fpr=0.1)
+
+
+def test_the_chart_draws_no_severity_that_the_text_withholds():
+    from anosynth.threshold.page import page
+    from anosynth.threshold.table import summary
+
+    outcome = graded((2, 6, 12, 20, 28))
+    one = outcome.detections[0]
+    assert one.curve.a > 1
+    assert "found with 90 % probability: at no severity up to 1;" in summary(one)
+    text = page(outcome)
+    assert "a90" not in re.search('aria-label="Probability of detection.*?</svg>', text, re.DOTALL)[0]
+    assert text.count('class="level"') == 1
+    feet = [float(tick) for tick in re.findall(r'text-anchor="middle">([-\d.]+)</text>', detection_chart(one))]
+    assert max(feet) == 1
+
+
+def test_the_chart_draws_what_the_text_gives():
+    from anosynth.threshold.table import summary
+
+    one = graded((2, 14, 30, 38, 40)).detections[0]
+    assert one.curve.a < one.curve.a_bound < 1
+    for name, value in (("a90", one.curve.a), ("a90/95", one.curve.a_bound)):
+        assert f"{name} = {value:.4g}</text>" in detection_chart(one)
+        assert f"{value:.4g}" in summary(one)
+    # Multiples of a strength go on beyond 1.
+    one = graded((2, 10, 25, 38, 40), (0.5, 1.0, 1.5, 2.0, 2.5)).detections[0]
+    assert 1 < one.curve.a < 2.5
+    assert "a90 = " in detection_chart(one)
+
+
+def test_the_page_rounds_the_threshold_and_the_text_does_not(tmp_path, capsys):
+    target = tmp_path / "page.html"
+    assert run(["threshold", str(table(tmp_path)), "--html", str(target)]) == 0
+    told = re.match(r"threshold: (\S+) ", capsys.readouterr().out)[1]
+    assert run(["threshold", str(table(tmp_path)), "--json"]) == 0
+    value = json.loads(capsys.readouterr().out)["threshold"]
+    assert float(told) == value
+    text = target.read_text()
+    assert f'<p class="big">threshold: {value:.6g} (' in text
+    assert f">threshold {value:.6g}</text>" in text
+    assert told not in text

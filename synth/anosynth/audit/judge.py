@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from anosynth.errors import DataError
 from anosynth.run.splits import SPLITS
 
 from .compare import PROPERTIES, Distance, Distribution, distance, distribution
@@ -103,7 +104,8 @@ def audit(
         sources: where the files lie that the anomalous photos were made of, named as these or as their beginnings;
             for a data set of anosynth's own, the root of its input if that has moved.
         match: look for the source of a photo by its pixels: in `sources`, else among the normal photos.
-        against: a data set of real defects to compare distributions with.
+        against: a data set of real defects to compare distributions with; a folder may be of any layout, or hold photos
+            and masks as `defects/a.jpg` and `masks/a.png`, or as `a.jpg` and `a_mask.png`.
         limits: from where on a measurement is a fault.
         progress: called with the number of samples measured and of all.
 
@@ -113,7 +115,7 @@ def audit(
     """
     bounds = limits if limits is not None else Limits()
     found = data if isinstance(data, Found) else find(Path(data), layout)
-    real = against if against is None or isinstance(against, Found) else find(Path(against))
+    real = against if against is None or isinstance(against, Found) else _reference(Path(against))
     total = len(found.samples) + (len(real.samples) if real is not None else 0)
     ledger = _measured(found, bounds, sources, match, progress, (0, total))
     splits = Counter(sample.split or "none" for sample in found.samples)
@@ -139,6 +141,18 @@ def audit(
                 ledger.findings.add("distance", name, apart.ks)
     result.findings, result.faintest = ledger.findings.all(), ledger.faintest(FAINTEST)
     return result
+
+
+def _reference(root: Path) -> Found:
+    try:
+        return find(root)
+    except DataError as error:
+        # The options that the hints of `find` name are those of the audited data set.
+        raise DataError(
+            f"--against: {str(error).splitlines()[0]}\n"
+            "hint: give one folder with photos and masks, as in defects/NAME.png and masks/NAME.png, "
+            "or as NAME.png and NAME_mask.png"
+        ) from None
 
 
 def _measured(
@@ -171,7 +185,8 @@ def _measured(
 
 
 def _counts(ledger: Ledger) -> dict[str, int]:
-    anomalous = sum(1 for sample in ledger.found.samples if sample.defective)
+    # What `maybe-normal` tells of is taken for normal everywhere, so in these numbers too.
+    anomalous = sum(1 for sample in ledger.found.samples if sample.defective) - ledger.normal_after_all
     normal = len(ledger.found.samples) - anomalous
     return {"normal": normal, "anomalous": anomalous, "compared": ledger.compared}
 

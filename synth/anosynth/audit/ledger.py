@@ -26,7 +26,7 @@ class Ledger:
         self.found, self.limits = found, limits
         self.findings = Findings(limits)
         self.values = {name: array("d") for name in PROPERTIES}
-        self.compared = 0
+        self.compared = self.normal_after_all = 0
         self._rows = array("q")
         self._asked = asked
         self._first: dict[bytes, int] = {}
@@ -57,6 +57,7 @@ class Ledger:
 
     def note(self, row: int, sample: Sample, facts: Facts) -> None:
         """Add the properties of a sample, without a look at what is wrong with it."""
+        self.normal_after_all += _has(facts, "maybe-normal")
         if sample.defective and facts.pixels > 0:
             self._rows.append(row)
             for name, column in self.values.items():

@@ -111,7 +111,10 @@ def measure(root: Path, sample: Sample, sources: Sources, *, values: str, floor:
 def read_masks(
     root: Path, sample: Sample, image: Image, values: str
 ) -> tuple[NDArray[np.bool_] | None, list[tuple[str, str]]]:
-    """Return the union of a sample's masks (H, W), None if one cannot be used, and what is wrong with them."""
+    """Return the union of a sample's masks (H, W), None if one cannot be used, and what is wrong with them.
+
+    `values` is as `Found.values` has it, or "tones": black and one other colour, of any type and number of channels.
+    """
     whole = np.zeros(image.shape, dtype=np.bool_)
     faults: list[tuple[str, str]] = []
     usable = True
@@ -134,14 +137,22 @@ def read_masks(
     return (whole if usable else None), faults
 
 
+def _colours(pixels: NDArray[Any]) -> NDArray[Any]:
+    return pixels if pixels.ndim == 2 else pixels[:, :, : 3 if pixels.shape[2] != 2 else 1]
+
+
 def _marked(pixels: NDArray[Any]) -> NDArray[np.bool_]:
-    colours = pixels if pixels.ndim == 2 else pixels[:, :, : 3 if pixels.shape[2] != 2 else 1]
+    colours = _colours(pixels)
     return np.asarray(colours > 0 if colours.ndim == 2 else (colours > 0).any(axis=2))
 
 
 def _values_fault(pixels: NDArray[Any], values: str) -> str:
     """Return what is wrong with the type or the values of a mask, "" if nothing."""
     channels = 1 if pixels.ndim == 2 else pixels.shape[2]
+    if values == "tones":
+        tones = _colours(pixels)[_marked(pixels)]
+        alike = not len(tones) or bool((tones == tones[0]).all())
+        return "" if alike else "several tones, as a photo has: expected black and one other"
     if channels > 1 and (values != "two" or not _grey(pixels)):
         return f"{channels} channels, expected one"
     flat = pixels if pixels.ndim == 2 else pixels[:, :, 0]

@@ -28,8 +28,8 @@ class PhotosLayout(Layout):
     The mask of `anomalous/sub/in_000.png` is `ground_truth/sub/in_000.png`, 8 bit, one channel, 0 or 255; where there
     are several defects, `instances/sub/in_000.png` holds their numbers; of generators that grade their labels,
     `grades/sub/in_000.png` holds 65535 times the grade, 16 bit. Samples of TIFF stay TIFF, all others become
-    PNG, so that nothing is lost, unless one format is asked for. The normal photos stay where they are: anomalib reads
-    all as `Folder(root=OUT, abnormal_dir="anomalous", mask_dir="ground_truth", normal_dir=...)`.
+    PNG, so that nothing is lost, unless one format is asked for. The normal photos stay where they are; `splits.csv`
+    says which of them and of the anomalous ones are for training, validation and test.
     """
 
     name: ClassVar[str] = "photos"

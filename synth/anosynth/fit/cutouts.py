@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from anosynth.audit.measure import read_masks
 from anosynth.audit.pairs import Found
 from anosynth.errors import DataError, WriteError
 from anosynth.io.atomic import atomic_write
 from anosynth.io.images import read_image
 from anosynth.io.png import encode_png
+
+from .labels import labels_of
 
 MARGIN = 8
 """Pixels around a defect that are cut out with it: what it is joined by."""
@@ -40,10 +41,10 @@ def write_cutouts(real: Found, folder: Path) -> int:
             continue
         try:
             image = read_image(real.root / sample.path)
-            mask, _ = read_masks(real.root, sample, image, real.values)
+            mask = labels_of(real, sample, image)
         except DataError:
             continue
-        if mask is None or not mask.any() or image.pixels.dtype == np.float32 or image.channels > 4:
+        if not mask.any() or image.pixels.dtype == np.float32 or image.channels > 4:
             continue
         rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
         box = tuple(

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anosynth.audit.measure import read_masks
 from anosynth.audit.pairs import Found
 from anosynth.errors import AnosynthError, DataError
 from anosynth.generator import Generator, find
@@ -24,6 +23,7 @@ from anosynth.recipe import Recipe, Vary
 from anosynth.seeding import stream
 
 from .figures import Figure, figures_of
+from .labels import labels_of
 from .places import directed, figures_as, placed, prior_of, spoken
 from .rules import FIXED, FOLLOWS, Follow, kind_of
 
@@ -135,7 +135,8 @@ def fit_recipe(
     measured, shapes, passed = _measured(real, step)
     count = sum(len(found) for found in measured)
     if count < FEW:
-        why = f"; passed over: {passed[0]}" if passed else ""
+        more = f" (and {len(passed) - 1} more)" if len(passed) > 1 else ""
+        why = f"; passed over: {passed[0]}{more}" if passed else ""
         where = str(real.root) if real.root != Path() else "photos and masks"
         raise DataError(f"{where}: {count} defects with masks can be measured: expected at least {FEW}{why}")
     images = _normal(goods)
@@ -172,12 +173,8 @@ def _measured(
     for number, sample in enumerate(ill):
         step(number, len(ill))
         try:
-            if not sample.masks:
-                raise DataError("no mask")
             image = read_image(real.root / sample.path)
-            mask, faults = read_masks(real.root, sample, image, real.values)
-            if mask is None:
-                raise DataError(": ".join(faults[0]) if faults else "its mask cannot be used")
+            mask = labels_of(real, sample, image)
             found = figures_of(image.colours, mask, foreground(image.colours))
             if not found:
                 raise DataError("its mask is empty")

@@ -49,10 +49,11 @@ def read_cloud(path: str | os.PathLike[str], *, unit: str | None = None) -> Poin
 
     Args:
         path: a regular file of PLY, PCD, NPY, NPZ, text, TIFF, STL, OBJ, OFF or GLB.
-        unit: unit of the coordinates; it goes before what the file says.
+        unit: unit of the coordinates, for files that do not say it.
 
     Raises:
-        DataError: there is no such file, it cannot be read, is no cloud, is damaged, or has no points.
+        DataError: there is no such file, it cannot be read, is no cloud, is damaged, has no points, or says another
+            unit than `unit`.
         ParameterError: `unit` is none of the known ones.
     """
     checked_unit(unit)
@@ -65,6 +66,12 @@ def read_cloud(path: str | os.PathLike[str], *, unit: str | None = None) -> Poin
             raise DataError("no points: expected at least one")
     except DataError as error:
         raise DataError(f"{os.fspath(path)}: {error}") from error
+    if unit is not None and cloud.unit not in (None, unit):
+        # Its comments go along to what is written, which would then contradict the unit of the heights.
+        raise DataError(
+            f"{os.fspath(path)}: says its unit is {cloud.unit}, --unit says {unit}\n"
+            "hint: leave --unit out, or correct the file"
+        )
     return cloud if unit is None else replace(cloud, unit=unit)
 
 

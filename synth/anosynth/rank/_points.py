@@ -49,7 +49,7 @@ def made(cloud: PointCloud, mask: Mask, *, name: str, kind: str, source: str) ->
 
 @functools.lru_cache(maxsize=64)
 def source(file: File, unit: str | None = None) -> PointCloud:
-    """Return a normal cloud as anomalies are made on it; `unit` goes before what the file says."""
+    """Return a normal cloud as anomalies are made on it; `unit` is for files that do not say it."""
     return read_cloud(file.path, unit=unit)
 
 

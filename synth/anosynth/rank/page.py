@@ -2,44 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from typing import Any
 
-from anosynth._version import __version__
 from anosynth.report._text import MINUS, compact, escape, mapping, pretty_json
+from anosynth.report.sheet import sheet
 
 from . import _judged_page, _looks_page
 from ._judged_page import Pictures, entries
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src '{hash}'; \
-base-uri 'none'; form-action 'none'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="generator" content="anosynth">
-<title>{title}</title>
-<link rel="icon" href="data:,">
-<style>{css}</style>
-</head>
-<body>
-<header>
-<p class="soft">anosynth {version}</p>
-<h1>{title}</h1>
-{conclusion}
-</header>
-<main>
-{sections}
-</main>
-</body>
-</html>
-"""
 
 _LISTED = 50
 _NEGATIVE = re.compile(r"(?<![\w.])-(?=\d)")
@@ -53,19 +25,12 @@ def page(record: Mapping[str, Any], pictures: Pictures | None = None) -> str:
         pictures: PNG or JPEG files of samples named there, by (recipe, sample): with the mask, and with the scores.
     """
     css = files("anosynth.rank").joinpath("page.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode("ascii")
     judged = bool(record.get("by"))
     parts = [*(_judged_page.sections(record, pictures or {}) if judged else ()), *_looks_page.sections(record)]
     recipes = entries(record, "recipe")
     count = f"{len(recipes)} recipe{'s' if len(recipes) != 1 else ''}"
-    return _PAGE.format(
-        hash=f"sha256-{digest}",
-        title=f"Ranking of {count} on real defects" if judged else f"Looks of {count}, without real defects",
-        css=css,
-        version=escape(mapping(record.get("protocol")).get("anosynth", __version__)),
-        conclusion=_conclusion(record),
-        sections="\n".join([*filter(None, parts), _protocol(record)]),
-    )
+    title = f"Ranking of {count} on real defects" if judged else f"Looks of {count}, without real defects"
+    return sheet(title, _conclusion(record), "\n".join([*filter(None, parts), _protocol(record)]), css)
 
 
 def _conclusion(record: Mapping[str, Any]) -> str:

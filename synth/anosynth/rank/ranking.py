@@ -116,7 +116,9 @@ class _Ranking:
             raise DataError(f"normal samples: {len(normal)}{there}{twice}: expected at least {FEWEST_GOOD}")
         bad = sum(not sample.normal for sample in real)
         if tests and bad < FEWEST_REAL:
-            raise DataError(f"real defects: {bad} that can be used: expected at least {FEWEST_REAL}")
+            reasons = (reason if path in reason else f"{path}: {reason}" for path, reason in self.skipped)
+            why = "".join(f"\nskipped: {reason}" for reason in reasons)
+            raise DataError(f"real defects: {bad} that can be used: expected at least {FEWEST_REAL}{why}")
         order = sorted(own, key=lambda sample: stream(self.given.seed, "rank.split", sample.name).uniform())
         held = max(2, round(self.given.held_out * len(order)))
         training = [replace(sample, source=sample.name) for sample in order[held:]]

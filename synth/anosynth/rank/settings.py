@@ -134,5 +134,5 @@ def _recipe(name: str, family: str) -> Recipe:
     for home in (family, "features"):
         if name in names(home):
             return Recipe([Vary(find(home, name))], name=name)
-    known = [*recipe_names(), *names(family), *names("features")]
+    known = sorted({*recipe_names(), *names(family), *names("features")})
     raise UnknownGenerator(f"no recipe, recipe file or generator `{name}`{did_you_mean(name, known)}")

@@ -71,7 +71,8 @@ def _of_change(seen: Statistics) -> Any:
 def _sizes_figure(title: str, seen: Sizes, say: Any) -> str:
     if not seen.counts:
         return ""
-    low, high, _ = seen.bins()
+    # Not the ends of the bins, which lie beyond: no photo is labelled by more than all of it.
+    low, high = seen.least, seen.most
     median = f"median {say(seen.kept.median())}" + (f"; {thousands(seen.none)} of 0" if seen.none else "")
     about = f"{title} of {thousands(sum(seen.counts.values()))} samples, {say(low)} to {say(high)}, {median}"
     return _panel(title, sizes(seen, about) + _ends(say(low), median, say(high)))

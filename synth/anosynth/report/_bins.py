@@ -40,10 +40,15 @@ class Kept:
 
 
 class Sizes:
-    """Numbers > 0 by their size, twelve bins to a decade; the others are only counted."""
+    """Numbers > 0 by their size, twelve bins to a decade; the others are only counted.
+
+    Attributes:
+        least, most: the ends of the numbers > 0.
+    """
 
     def __init__(self) -> None:
         self.counts: Counter[int] = Counter()
+        self.least, self.most = math.inf, -math.inf
         self.none = 0
         self.kept = Kept()
 
@@ -51,6 +56,7 @@ class Sizes:
         self.kept.add(value)
         if value > 0:
             self.counts[math.floor(math.log10(value) * _PER_DECADE)] += 1
+            self.least, self.most = min(self.least, value), max(self.most, value)
         else:
             self.none += 1
 

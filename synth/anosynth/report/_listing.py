@@ -13,6 +13,7 @@ from anosynth.report._text import (
     escape,
     mapping,
     number,
+    one_line,
     peak,
     percent,
     signed,
@@ -45,7 +46,7 @@ def row(record: Record, cards: Mapping[str, int], fixed: Mapping[str, Any], fami
     shown = f'<a href="#view-{cards[name]}">{escape(name)}</a>' if name in cards else escape(name)
     source = mapping(record.get("source")).get("path")
     below = f"<small>{escape(source)}</small>" if source is not None else ""
-    reason = f"<small>{escape(record['reason'])}</small>" if record.get("reason") else ""
+    reason = f"<small>{escape(one_line(record['reason']))}</small>" if record.get("reason") else ""
     status = status_of(record)
     mark = status if status in STATUSES else "other"
     split = escape(record["split"]) if record.get("split") else NONE

@@ -27,6 +27,11 @@ def escape(value: object) -> str:
     return html.escape(clean(value), quote=True)
 
 
+def one_line(value: object) -> str:
+    """Return a message with its hint on one line."""
+    return str(value).replace("\nhint: ", "; ")
+
+
 def script_json(value: object) -> str:
     """Return the value as JSON that may stand inside a script element.
 

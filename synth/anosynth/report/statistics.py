@@ -11,7 +11,7 @@ from typing import Any
 
 from anosynth.errors import ParameterError
 from anosynth.report._bins import Foreground, Places, Sizes, Spans, Texts, middle
-from anosynth.report._text import NONE, compact, is_number, mapping, peak
+from anosynth.report._text import NONE, compact, is_number, mapping, one_line, peak
 
 Drawn = Spans | Texts
 
@@ -129,7 +129,7 @@ class Statistics:
         return self.generators.get(name)
 
     def _skip(self, record: Mapping[str, Any], generator: str) -> None:
-        text = str(record.get("reason") or NONE)
+        text = one_line(record.get("reason") or NONE)
         source = mapping(record.get("source")).get("path")
         if source:
             text = text.replace(f"{source}: ", "").replace(str(source), "the source")

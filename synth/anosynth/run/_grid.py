@@ -46,6 +46,7 @@ def write_grid(plan: Ladder, out: Path) -> Path:
     """Write the page of a ladder to OUT by its manifests and return its path.
 
     Up to three repetitions are shown, each cut out around all defects of its grid, so that sizes can be compared.
+    Clouds have numbers alone.
     """
     records = {r["id"]: r for path in manifests(out) for r in read_lines(path) if r.get("status") == "made"}
     blocks: dict[tuple[str, int], dict[tuple[int, int], Mapping[str, Any]]] = {}
@@ -55,17 +56,20 @@ def write_grid(plan: Ladder, out: Path) -> Path:
             if key in blocks or len(blocks) < _SHOWN:
                 blocks.setdefault(key, {})[cell.size, cell.severity] = records[job.id]
     sizes = f"{plan.size}: {', '.join(map(str, plan.sizes))}" if plan.sizes else "sizes as drawn"
-    lead = f"{len(records)} samples; {plan.strength}: {', '.join(map(compact, plan.severities))}; {sizes}"
-    body = "\n".join(_block(plan, out, name, found) for (name, _), found in blocks.items())
+    means = "severity" if plan.strength == "severity" else f"severity, as a multiple of {plan.strength}"
+    lead = f"{len(records)} samples; {means}: {', '.join(map(compact, plan.severities))}; {sizes}"
+    sources = [name for name, _ in blocks]
+    titles = [name if sources.count(name) == 1 else f"{name}, repetition {repeat + 1}" for name, repeat in blocks]
+    body = "\n".join(_block(plan, out, title, found) for title, found in zip(titles, blocks.values(), strict=True))
     text = sheet(f"Ladder of {plan.generator.name}", f"<p>{escape(lead)}</p>", body, _CSS)
     with atomic_write(out / PAGE) as file:
         file.write(text.encode("utf-8", "replace"))
     return out / PAGE
 
 
-def _block(plan: Ladder, out: Path, name: str, found: Mapping[tuple[int, int], Mapping[str, Any]]) -> str:
+def _block(plan: Ladder, out: Path, title: str, found: Mapping[tuple[int, int], Mapping[str, Any]]) -> str:
     window = _window(found.values()) if plan.layout.family == "images" else None
-    heads = "".join(f"<th>{escape(plan.strength)} {escape(compact(value))}</th>" for value in plan.severities)
+    heads = "".join(f"<th>severity {escape(compact(value))}</th>" for value in plan.severities)
     rows = []
     for row, size in enumerate(plan.sizes or ("as drawn",)):
         cells = [_cell(out, found.get((row, column)), window) for column in range(len(plan.severities))]
@@ -73,13 +77,13 @@ def _block(plan: Ladder, out: Path, name: str, found: Mapping[tuple[int, int], M
         label = _picture(out, last, "labels", window) if window and last else ""
         rows.append(f"<tr><th>{escape(f'{plan.size} {size}' if plan.sizes else size)}</th>{''.join(cells)}{label}</tr>")
     head = f"<tr><th></th>{heads}{'<th>label</th>' if window else ''}</tr>"
-    return f"<section>\n<h2>{escape(name)}</h2>\n<table>{head}\n{''.join(rows)}</table>\n</section>"
+    return f"<section>\n<h2>{escape(title)}</h2>\n<table>{head}\n{''.join(rows)}</table>\n</section>"
 
 
 def _cell(out: Path, record: Mapping[str, Any] | None, window: tuple[slice, slice] | None) -> str:
     if record is None:
         return "<td><span>not made</span></td>"
-    unit = record["effect"]["unit"] or ""
+    unit = record["effect"]["unit"] or "file units"
     text = f"<span>{escape(number(record['effect']['mean_abs'], 2))} {escape(unit)}</span>"
     text += f"<span>{record['mask']['count']} labelled</span>"
     return _picture(out, record, "sample", window, text) if window else f"<td>{text}</td>"

@@ -97,6 +97,8 @@ def write_again(
     out, root = here(out), None if root is None else here(root)
     if url_of(target):
         raise ParameterError(f"{url_of(target)}: must be a folder of this machine")
+    if Path(target).resolve() == out.resolve():
+        raise ParameterError(f"{target}: is the data set itself: choose another folder")
     known = False
     for row in rows(out, root, maps=True):
         own = row.record["id"] == only

@@ -24,7 +24,7 @@ class Estimate:
         made, copied: samples that would be made, and normal ones that would be taken over, of this shard.
         bytes: of all files but manifest and report, with the sink `recipe` of the manifest; None if none of the tried
             samples could be made.
-        seconds: of one process, without its start and the report; None likewise.
+        seconds: of CPU time of one process, without its start and the report; None likewise.
         tried: samples that bytes and seconds are reckoned from, the first of the plan.
     """
 
@@ -52,15 +52,19 @@ def estimate(plan: Plan, *, tried: int = 3) -> Estimate:
         out = Path(folder)
         place = Place(plan.root, out, plan.layout, plan.seed, plan.reading)
         sink = find_sink(sink_record(plan.sink, plan.shard_size))
-        # Once untimed, for what is imported at the first use; its source is read anew after the others'.
-        for job in wanted[:1]:
+        # Once untimed, for what is imported at the first use.
+        for job in wanted:
             _cost(job, place, sink)
-        costs = [cost for job in [*wanted[1:], *wanted[:1]] if (cost := _cost(job, place, sink))]
+        costs = [cost for job in wanted if (cost := _cost(job, place, sink))]
+        # The source just read is not read again: variants of it cost less than the first.
+        again = [cost for job in wanted[-1:] if (cost := _cost(job, place, sink))]
         copied = [cost for job in copies[:tried] if (cost := _cost(job, place, sink))]
     if (made and not costs) or (copies and not copied):
         return Estimate(made, len(copies), None, None, 0)
     size = made * _mean([c[0] for c in costs]) + len(copies) * _mean([c[0] for c in copied])
-    seconds = made * _mean([c[1] for c in costs]) + len(copies) * _mean([c[1] for c in copied])
+    reading = max(0.0, costs[-1][1] - again[-1][1]) if len(wanted) > 1 and costs and again else 0.0
+    variants = max(0, made - len(plan.sources))
+    seconds = made * _mean([c[1] for c in costs]) - variants * reading + len(copies) * _mean([c[1] for c in copied])
     return Estimate(made, len(copies), round(size), seconds, len(costs) + len(copied))
 
 
@@ -77,9 +81,9 @@ def _of_different_sources(jobs: Iterator[Job]) -> Iterator[Job]:
 
 
 def _cost(job: Job, place: Place, sink: Sink) -> tuple[int, float] | None:
-    began = time.perf_counter()
+    began = time.process_time()
     record = execute(job, place)
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     if record["status"] == "skipped":
         return None
     if not sink.stored:

@@ -71,6 +71,7 @@ class Ladder(Plan):
         vary = self.recipe.parts[0][1]
         self._check_units(vary)
         # What cannot be made is told before the first sample is.
+        main_size(self.generator, self.by)
         for severity in self.severities:
             for size in self.sizes or (None,):
                 self._at(self.recipe.draw(stream(self.seed, "recipe", "", 0)).record(), severity, size)
@@ -83,10 +84,10 @@ class Ladder(Plan):
     @cached_property
     def strength(self) -> str:
         """The parameter that severities are of."""
-        for name in STRENGTH:
-            if name in self.generator.model_fields:
-                return name
-        raise ParameterError(f"`{self.generator.name}` has neither a severity nor a strength: no ladder of it")
+        name = graded_by(self.generator)
+        if not name:
+            raise ParameterError(f"`{self.generator.name}` has neither a severity nor a strength: no ladder of it")
+        return name
 
     @cached_property
     def size(self) -> str:
@@ -184,17 +185,29 @@ def ladder_of(recipe: Recipe, *, severities: str = "", sizes: str = "", by: str 
     )
 
 
+def graded_by(generator: type[Generator]) -> str:
+    """Return the parameter that the severities of a generator's defects are of, "" if there is none."""
+    return next((name for name in STRENGTH if name in generator.model_fields), "")
+
+
 def main_size(generator: type[Generator], by: str = "") -> str:
     """Return the parameter that sizes of a generator's defects are of, "" if none is known and none asked for.
 
     Raises:
-        ParameterError: it has no parameter `by`.
+        ParameterError: it has no parameter `by`, or it is the one that the severities are of.
     """
     fields = generator.model_fields
     if by:
         name = by.replace("-", "_")
         if name not in fields or fields[name].annotation is str:
             raise ParameterError(f"--by: {by}: `{generator.name}` has no such number{did_you_mean(name, fields)}")
+        if name == graded_by(generator):
+            # One value would overwrite the other: the same sample under every severity.
+            raise ParameterError(
+                f"--by: {by}: the severities of the ladder are of it: expected another parameter\n"
+                f"hint: --severities sets the values of `{name}`"
+                + ("" if name == "severity" else f", as multiples of --{name}")
+            )
         return name
     return next((name for name in MAIN if name in fields), "")
 

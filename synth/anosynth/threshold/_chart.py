@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from anosynth.report._text import escape
 
 from .pod import Detection
-from .table import number, percent
+from .table import cut, highest, number, percent
 
 _WIDTH, _HIGH = 860, 380
 _LEFT, _RIGHT, _TOP, _FOOT = 52, 20, 26, 56
@@ -21,17 +21,16 @@ _RUG, _MOST = 7, 400
 def detection_chart(one: Detection) -> str:
     """Return probability of detection against the value: curve, lower bound, bins with intervals, every defect."""
     ends = [float(one.values.min()), float(one.values.max())]
-    if one.curve is not None:
-        marks = [v for v in (one.curve.a, one.curve.a_bound) if v is not None]
-        wide = _spread(ends, one.scale)
-        ends += [v for v in marks if _near(v, ends, wide, one.scale)]
+    marks = _marks(one)
+    wide = _spread(ends, one.scale)
+    ends += [v for v in marks.values() if _near(v, ends, wide, one.scale)]
     low, high = _padded(min(ends), max(ends), one.scale)
     x = _axis(low, high, one.scale)
 
     def y(share: float) -> float:
         return _TOP + (_HIGH - _TOP - _FOOT) * (1 - share)
 
-    shapes = [_frame(x, y, _ticks(low, high, one.scale))]
+    shapes = [_frame(x, y, [tick for tick in _ticks(low, high, one.scale) if tick <= highest(one)])]
     for found, at in ((True, _TOP - _RUG - 3), (False, y(0) + 3)):
         own = np.unique(one.values[one.hits == found])
         own = own[:: max(1, len(own) // _MOST)]
@@ -49,17 +48,15 @@ def detection_chart(one: Detection) -> str:
             level = y(part.found.value)
             shapes.append(f'<path class="bars" d="M{x(part.low):.1f} {level:.1f}H{x(part.high):.1f}"/>')
         shapes.append(f'<circle class="dot" cx="{at:.1f}" cy="{y(part.found.value):.1f}" r="3.5"/>')
-    if one.curve is not None:
-        names = (f"a{100 * one.level:g}", f"a{100 * one.level:g}/{100 * one.confidence:g}")
-        for name, value, row in ((names[0], one.curve.a, 0), (names[1], one.curve.a_bound, 1)):
-            if value is not None and low <= value <= high:
-                at = x(value)
-                side = "end" if at > _WIDTH - 150 else "start"
-                shapes.append(f'<path class="level" d="M{at:.1f} {y(one.level):.1f}V{y(0):.1f}"/>')
-                shapes.append(
-                    f'<text class="say" x="{at + (-5 if side == "end" else 5):.1f}" y="{y(0.06) - 15 * row:.1f}" '
-                    f'text-anchor="{side}">{name} = {number(value)}</text>'
-                )
+    for row, (name, value) in enumerate(marks.items()):
+        if low <= value <= high:
+            at = x(value)
+            side = "end" if at > _WIDTH - 150 else "start"
+            shapes.append(f'<path class="level" d="M{at:.1f} {y(one.level):.1f}V{y(0):.1f}"/>')
+            shapes.append(
+                f'<text class="say" x="{at + (-5 if side == "end" else 5):.1f}" y="{y(0.06) - 15 * row:.1f}" '
+                f'text-anchor="{side}">{name} = {number(value)}</text>'
+            )
     unit = f" ({one.unit})" if one.unit else ""
     about = f"Probability of detection against {one.against}{unit}"
     foot = f"{one.against}{unit}" + (", logarithmic" if one.scale == "log" else "")
@@ -96,12 +93,21 @@ def score_chart(normal: NDArray[np.float64], anomalous: NDArray[np.float64], thr
     side = "end" if at > _WIDTH - 150 else "start"
     shapes.append(
         f'<text class="say" x="{at + (-6 if side == "end" else 6):.1f}" y="18" text-anchor="{side}">'
-        f"threshold {number(threshold)}</text>"
+        f"threshold {cut(threshold)}</text>"
     )
     for tick in _ticks(low, high, "linear"):
         foot = middle + tall + 18
         shapes.append(f'<text x="{x(tick):.1f}" y="{foot:.1f}" text-anchor="middle">{number(tick)}</text>')
     return _svg("Scores of normal and anomalous samples with the threshold", shapes, int(middle + tall + 26))
+
+
+def _marks(one: Detection) -> dict[str, float]:
+    """Return the values that the text gives, by name: no other may be read off the picture."""
+    if one.curve is None:
+        return {}
+    name = f"a{100 * one.level:g}"
+    named = {name: one.curve.a, f"{name}/{100 * one.confidence:g}": one.curve.a_bound}
+    return {name: value for name, value in named.items() if value is not None and value <= highest(one)}
 
 
 def _frame(x: Callable[[float], float], y: Callable[[float], float], ticks: Sequence[float]) -> str:

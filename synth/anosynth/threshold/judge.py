@@ -127,6 +127,7 @@ def assess(
         raise DataError(
             f"{scores.where}: {len(normal)} normal samples: too few to assure a false positive rate of {fpr:g} "
             f"with a confidence of {confidence:g}: needs at least {needed}"
+            + (" independent ones, and these are in groups" if len(normal) >= needed else "")
         )
     chosen, point = ("assured", safe) if assure and safe is not None else ("estimated", estimated)
     if threshold is not None:
@@ -183,9 +184,9 @@ def assess(
 
 
 def selected(scores: Scores, *, split: str = "", where: Mapping[str, str] | None = None) -> Scores:
-    """Return the rows of a split, and of the anomalous rows those whose columns hold the given values.
+    """Return the rows of a split, and of its anomalous rows those whose columns hold the given values.
 
-    Normal rows are kept where such a column is empty for them: they have no severity and no size.
+    `where` leaves out no normal row: the threshold is that of all of them, whichever defects are looked at.
 
     Raises:
         DataError: a column is missing, or no row is left that is normal, or anomalous, where there were some.
@@ -195,8 +196,7 @@ def selected(scores: Scores, *, split: str = "", where: Mapping[str, str] | None
         kept &= np.array([text == split for text in scores.column("split")])
     for name, value in (where or {}).items():
         texts = scores.column(name)
-        same = np.array([text == value or _equal(text, value) for text in texts])
-        kept &= same | (~scores.anomalous & np.array([not text for text in texts]))
+        kept &= ~scores.anomalous | np.array([text == value or _equal(text, value) for text in texts])
     asked = ", ".join(
         [*([f"--split {split}"] if split else []), *(f"--where {n}={v}" for n, v in (where or {}).items())]
     )

@@ -13,7 +13,7 @@ from ._chart import detection_chart, score_chart
 from .judge import Assessment
 from .pod import Detection
 from .point import Rate
-from .table import bin_text, fit_line, number, percent, share_text, statement, summary, threshold_line
+from .table import bin_text, cut, fit_line, number, percent, share_text, statement, summary, threshold_line
 
 
 def page(outcome: Assessment) -> str:
@@ -21,7 +21,7 @@ def page(outcome: Assessment) -> str:
     css = files("anosynth.threshold").joinpath("page.css").read_text(encoding="utf-8")
     told = statement(outcome)
     lead = [
-        f'<p class="big">{escape(threshold_line(outcome))}</p>',
+        f'<p class="big">{escape(threshold_line(outcome, full=False))}</p>',
         f'<p class="{"good" if outcome.sure else "bad"}">{escape(f"{told[0].upper()}{told[1:]}.")}</p>',
         *(f'<p class="soft">{escape(note)}</p>' for note in outcome.notes),
     ]
@@ -37,7 +37,7 @@ def _scores(outcome: Assessment) -> str:
     if outcome.found is not None:
         lines.append(f"Found: {share_text(outcome.found)}")
     if outcome.assured_found is not None and outcome.assured is not None and outcome.chosen == "estimated":
-        level = number(outcome.assured.threshold)
+        level = cut(outcome.assured.threshold)
         lines.append(f"Found at the assured threshold, {level}: {share_text(outcome.assured_found)}")
     if outcome.auroc is not None and outcome.ap is not None:
         value, low, high = outcome.auroc

@@ -72,7 +72,8 @@ class Scores:
         """
         known = {"type": self.kind, "group": self.group, **self.others}
         if name.lower() not in known:
-            raise DataError(f"{self.where}: no column `{name}`: it has score, label{_listed(self.others)}")
+            own = [name for name, texts in (("type", self.kind), ("group", self.group)) if any(texts)]
+            raise DataError(f"{self.where}: no column `{name}`: it has score, label{_listed([*own, *self.others])}")
         return known[name.lower()]
 
     def values(self, name: str) -> tuple[Floats, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from anosynth.report._text import clean
@@ -29,19 +30,20 @@ def statement(outcome: Assessment) -> str:
     if outcome.assured is None:
         return (
             f"{most}; that it is at most {percent(outcome.target)} cannot be said by {outcome.normals} normal samples: "
-            f"it takes at least {outcome.needed}"
+            f"it takes at least {needed_text(outcome.needed, outcome.normals)}"
         )
-    return f"{most}; from {number(outcome.assured.threshold)} on it is at most {percent(outcome.target)} (--assure)"
+    return f"{most}; from {cut(outcome.assured.threshold)} on it is at most {percent(outcome.target)} (--assure)"
 
 
-def threshold_line(outcome: Assessment) -> str:
-    """Return the threshold with how it was chosen, in a line."""
+def threshold_line(outcome: Assessment, *, full: bool = True) -> str:
+    """Return the threshold with how it was chosen, in a line; in all its digits if it may be copied from there."""
     ways = {
         "estimated": f"at most {percent(outcome.target)} of the normal samples are above it",
         "assured": f"false positives at most {percent(outcome.target)} with {percent(outcome.confidence)} confidence",
         "given": "as given",
     }
-    return f"threshold: {outcome.point.threshold!r} ({ways[outcome.chosen]})"
+    value = outcome.point.threshold
+    return f"threshold: {repr(value) if full else cut(value)} ({ways[outcome.chosen]})"
 
 
 def summary(one: Detection) -> str:
@@ -90,6 +92,16 @@ def percent(share: float) -> str:
 def number(value: float) -> str:
     """Return a number in four digits."""
     return f"{value:.4g}"
+
+
+def needed_text(needed: int, normals: int) -> str:
+    """Return the number of normal samples needed; where there are as many, it is their groups that lessen them."""
+    return f"{needed} independent ones" if normals >= needed else str(needed)
+
+
+def cut(threshold: float) -> str:
+    """Return a threshold for reading, in six digits."""
+    return f"{threshold:.6g}"
 
 
 def share_text(one: Rate) -> str:
@@ -146,11 +158,16 @@ def bin_text(low: float, high: float) -> str:
     return number(low) if low == high else f"{number(low)} to {number(high)}"
 
 
+def highest(one: Detection) -> float:
+    """Return the highest value that there can be: severities end at 1, or at the highest that was tested."""
+    return max(1.0, float(one.values.max())) if one.against.lower() == "severity" else math.inf
+
+
 def _value(value: float | None, unit: str, one: Detection) -> str:
     if value is None:
         return "beyond what these defects tell"
-    if one.against.lower() == "severity" and value > max(1.0, float(one.values.max())):
-        return "at no severity"
+    if value > highest(one):
+        return f"at no severity up to {number(highest(one))}"
     return f"{number(value)}{unit}"
 
 

@@ -192,4 +192,5 @@ def _check_range(pixels: Array) -> None:
     low, high = float(pixels.min()), float(pixels.max())
     # Resizing overshoots a little; normalised to mean and deviation, or 0 to 255, is another scale altogether.
     if not (low >= -1.0 and high <= 2.0):
-        raise DataError(f"float32 from {low:g} to {high:g}: expected 0 to 1\nhint: normalise after it, not before")
+        hint = "divide by 255" if low >= 0 and 2.0 < high <= 256.0 else "normalise after it, not before"
+        raise DataError(f"float32 from {low:g} to {high:g}: expected 0 to 1\nhint: {hint}")
