@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from anosynth.errors import DataError
 from anosynth.images import Image
 from anosynth.images._edit import LEAST_PIXELS
-from anosynth.images._outline import BLOB_SHARE, blob, ellipse_alpha, feather, outline_alpha, outlined
+from anosynth.images._outline import BLOB_SHARE, blob, feather, outline_alpha, outlined
 from anosynth.images._place import (
     box_around,
     centre_of,
@@ -156,24 +156,19 @@ def test_blobs_differ_from_ellipses_and_from_each_other():
 
 
 def test_an_ellipse_has_the_axes_and_the_area_of_an_ellipse():
-    alpha = ellipse_alpha(201, 301, 0.0, 3.0, 0.0)
-    assert alpha.sum() == pytest.approx(np.pi * 150.5 * 150.5 / 3, rel=0.01)
-    assert alpha[100, :].sum() == pytest.approx(301, abs=1)
-    assert alpha[:, 150].sum() == pytest.approx(301 / 3, abs=2)
-    for angle in (0.4, 1.1, 2.5):
-        alpha = ellipse_alpha(201, 201, angle, 2.5, 0.0)
-        row, column = np.nonzero(alpha)
-        y, x = row - 100.0, column - 100.0
-        spread = np.cov(np.stack([x, y]))
-        values, vectors = np.linalg.eigh(spread)
+    alpha = outline_alpha("ellipse", (100, 301), Rng(0))
+    assert alpha.sum() == pytest.approx(np.pi / 4 * 100 * 301, rel=0.01)
+    assert (alpha[50].sum(), alpha[:, 150].sum()) == (pytest.approx(301, abs=1), pytest.approx(100, abs=1))
+    for degrees in (20, 65, 140):
+        row, column = np.nonzero(outline_alpha("ellipse", (80, 200), Rng(0), orientation=degrees))
+        values, vectors = np.linalg.eigh(np.cov(np.stack([column, row])))
         assert np.sqrt(values[1] / values[0]) == pytest.approx(2.5, rel=0.02)
-        long_axis = vectors[:, 1]
-        assert abs(long_axis[0] * np.cos(angle) + long_axis[1] * np.sin(angle)) > 0.999
-        assert max(np.abs(x).max(), np.abs(y).max()) == pytest.approx(100, abs=1.5)
+        way = np.array([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))])
+        assert abs((vectors[:, 1] * way).sum()) > 0.999
 
 
 def test_a_soft_ellipse_falls_from_one_to_zero():
-    hard, soft = (ellipse_alpha(101, 81, 0.7, 1.5, softness) for softness in (0.0, 0.5))
+    hard, soft = (outline_alpha("ellipse", (101, 81), Rng(0), softness=softness) for softness in (0.0, 0.5))
     assert ((soft > 0) <= (hard > 0)).all()
     assert soft[50, 40] == 1
     assert ((soft > 0.01) & (soft < 0.99)).mean() > 0.05
@@ -241,21 +236,21 @@ def test_only_free_pixels_are_kept():
 @pytest.mark.parametrize("level", [0.0, 0.2, 0.5, 0.9, 1.0])
 @pytest.mark.parametrize("weight", [0.1, 1.0])
 def test_what_could_not_be_seen_is_shifted_towards_mid_grey(level, weight):
-    old = np.full((6, 7, 3), level, np.float32)
-    alpha = np.full((6, 7), weight, np.float32)
-    new, shift = made_visible(old.copy(), old, alpha, Rng(3))
+    old = np.full((8, 9, 3), level, np.float32)
+    alpha = np.full((8, 9), weight, np.float32)
+    new, shift = made_visible(old.copy(), Image(old), (0, 0, 8, 9), alpha, Rng(3))
     assert 0.06 <= weight * abs(shift) <= 0.12
     assert (shift > 0) == (level < 0.5)
     assert seen_share(new, old, alpha) == 1
 
 
 def test_what_is_seen_stays_as_it_is():
-    old = np.zeros((6, 8, 2), np.float32)
+    old = np.zeros((8, 8, 2), np.float32)
     new = old.copy()
     new[:, :2, 1] = 0.1
-    alpha = np.ones((6, 8), np.float32)
+    alpha = np.ones((8, 8), np.float32)
     assert seen_share(new, old, alpha) == 0.25
     assert seen_share(new, old, alpha * np.float32(0.1)) == 0
-    kept_new, shift = made_visible(new, old, alpha, Rng(0))
+    kept_new, shift = made_visible(new, Image(old), (0, 0, 8, 8), alpha, Rng(0))
     assert shift == 0
     assert kept_new is new

@@ -21,7 +21,7 @@ from ._edit import LEAST_PIXELS as LEAST_PIXELS
 from ._edit import Box as Box
 from ._edit import Canvas, in_image
 from ._edit import Edit as Edit
-from ._sample import Array, Image, Mask
+from ._sample import Array, Image, Mask, everywhere
 from ._seats import fractions, seated
 
 
@@ -61,14 +61,14 @@ class ImageGenerator(Generator):
 
     def make(self, sample: Image | Array, rng: Rng) -> Anomaly:
         image = sample if isinstance(sample, Image) else Image(np.asarray(sample))
-        free = np.ones(image.shape, dtype=np.bool_) if image.foreground is None else image.foreground.copy()
+        free = everywhere(image.shape) if image.foreground is None else image.foreground
         if not free.any():
             raise Impossible("the foreground is empty: there is nowhere to put a defect")
         image = seated(image, self.place, self.centre)
         edits: list[Edit] = []
         for number in range(self.instances):
             if edits:
-                edits[-1].clear(free)
+                free = edits[-1].cleared(free)
             edits.append(self.edit(image, rng.child("defect", number), free))
         anomaly = labelled(self, image, edits)
         return anomaly if isinstance(sample, Image) else replace(anomaly, sample=anomaly.sample.pixels, before=sample)

@@ -122,7 +122,7 @@ def sums(pixels: Any, out: Any) -> None:
 
 @kernel
 def recoloured(pixels: Any, matrix: Any, offset: Any, out: Any) -> None:
-    """Fill `out` with (h, w, 3) `pixels` times a (3, 3) matrix, plus `offset`, from 0 to 1."""
+    """Fill `out` with (h, w, 3) `pixels` times a (3, 3) matrix, plus `offset`, from 0 to 1; it may be `pixels`."""
     for i in range(pixels.shape[0]):
         for j in range(pixels.shape[1]):
             red, green, blue = pixels[i, j, 0], pixels[i, j, 1], pixels[i, j, 2]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,9 @@ FLOOR = 4.0 / 255.0
 
 LEAST_PIXELS = 8
 """An anomaly of fewer pixels is none."""
+
+_STRIP = 16384
+"""Pixels that are worked on at a time."""
 
 JUST_VISIBLE = 1.25
 """Contrast at severity 0, in floors."""
@@ -52,13 +55,15 @@ class Edit:
     grade: Floats | None = None
     places: Places | None = None
 
-    def clear(self, free: Mask) -> None:
-        """Take what this changes off `free` (H, W) bool."""
+    def cleared(self, free: Mask) -> Mask:
+        """Return `free` (H, W) bool without what this changes."""
+        still = free.copy()
         top, left, bottom, right = self.box
         if self.places is None:
-            free[top:bottom, left:right] &= self.alpha <= 0
+            still[top:bottom, left:right] &= self.alpha <= 0
         else:
-            free.reshape(-1)[in_image(self.places[self.alpha > 0], self.box, free.shape[1])] = False
+            still.reshape(-1)[in_image(self.places[self.alpha > 0], self.box, free.shape[1])] = False
+        return still
 
 
 class Canvas:
@@ -114,16 +119,20 @@ class Canvas:
     def _in_box(self, edit: Edit, number: int, floor: np.float32) -> Floats:
         """Apply an edit that means all pixels of its box."""
         top, left, bottom, right = edit.box
-        own = (slice(top, bottom), slice(left, right))
-        planes, wanted = (np.moveaxis(pixels, 2, 0) for pixels in (self.planes[own], edit.pixels))
-        new, largest = self._blended(planes, wanted, edit.alpha)
-        seen = np.abs(largest) >= floor
-        for plane, values in zip(planes, new, strict=True):
-            np.copyto(plane, values, casting="unsafe", where=seen)
-        self.mask[own] |= seen
-        np.copyto(self.effect[own], largest, where=seen)
-        np.copyto(self.instances[own], number, where=seen)
-        return largest.reshape(-1).take(np.flatnonzero(seen))
+        seen_changes = []
+        for rows in strips(bottom - top, right - left):
+            own = (slice(top + rows.start, top + rows.stop), slice(left, right))
+            planes, wanted = (np.moveaxis(pixels, 2, 0) for pixels in (self.planes[own], edit.pixels[rows]))
+            new, largest = self._blended(planes, wanted, edit.alpha[rows])
+            seen = np.abs(largest) >= floor
+            for plane, values in zip(planes, new, strict=True):
+                self._put(plane, values, seen)
+            self.mask[own] |= seen
+            self._put(self.effect[own], largest, seen)
+            # Of all defects so far, this one has the highest number.
+            np.maximum(self.instances[own], seen * np.uint16(number), out=self.instances[own])
+            seen_changes.append(largest.reshape(-1).take(np.flatnonzero(seen)))
+        return np.concatenate(seen_changes)
 
     def _at_places(
         self, place: Places, pixels: Floats, alpha: Floats, number: int, floor: np.float32, severity: float
@@ -170,8 +179,21 @@ class Canvas:
             if channel == 0:
                 largest = change
             else:
-                np.copyto(largest, change, where=np.abs(change) > np.abs(largest))
+                self._put(largest, change, np.abs(change) > np.abs(largest))
         return made, largest
+
+    def _put(self, target: Array, values: Floats, where: Mask) -> None:
+        """Enter `values` in `target` where told, exactly."""
+        if not self._whole:
+            np.copyto(target, values, where=where)
+            return
+        # Masked copies guess at every pixel whether it is meant: sums with a zero cost a fifth where masks are mixed.
+        weight = where.astype(np.float32)
+        chosen = values * weight
+        np.subtract(np.float32(1), weight, out=weight)
+        weight *= target
+        chosen += weight
+        np.copyto(target, chosen, casting="unsafe")
 
     def _weight(self, severity: float, before: Array, wanted: Floats, alpha: Floats) -> np.float32:
         """Return the weight of an edit of this severity: 1 is all, 0 lets a quarter of what is seen just be seen."""
@@ -203,6 +225,13 @@ class Canvas:
         kept = self.mask.reshape(-1).take(place)
         truth = faith(changed, kept)
         return self.effect.reshape(-1).take(place[kept]), truth
+
+
+def strips(height: int, width: int) -> Iterator[slice]:
+    """Yield rows of a box in turn, as many as stay in the processor's nearer memory with what is made of them."""
+    step = max(1, _STRIP // max(1, width))
+    for first in range(0, height, step):
+        yield slice(first, min(first + step, height))
 
 
 def in_image(inside: Places, box: Box, width: int) -> Places:

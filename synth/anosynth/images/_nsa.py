@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from anosynth import steady
 from anosynth.seeding import Rng
 
-from ._edit import Box, Edit
+from ._edit import FLOOR, Box, Edit
 from ._place import moved_inside
-from ._sample import Image, Mask
+from ._sample import Array, Image, Mask
 
 Pixels = NDArray[np.float32]
 Size2 = tuple[int, int]
@@ -26,11 +26,32 @@ _MEDIAN = 5
 
 
 class Source(NamedTuple):
-    """Where patches come from: pixels of a box (h, w, C), every so manieth one of another photo, what to record."""
+    """Where patches come from: pixels of a box (h, w, C), every so manieth one of another photo, what to record.
+
+    `pixels` are those of the image if patches come from it.
+    """
 
     read: Callable[[Box], Pixels]
     small: Pixels | None
     stats: dict[str, Any]
+    pixels: Array | None
+
+
+class Seat(NamedTuple):
+    """The box of a patch, the one that it comes from, and its new pixels if they are known already."""
+
+    box: Box
+    origin: Box
+    new: Pixels | None
+
+
+def apart(pixels: Pixels, background: float, tolerance: float, size: int) -> Mask:
+    """Return (h, w) bool: what differs from the background, by the majority in size x size pixels."""
+    from scipy.ndimage import uniform_filter
+
+    different = (np.abs(channel_mean(pixels, np.float64) - background) > tolerance).astype(np.float32)
+    majority: Mask = uniform_filter(different, size) > 0.5
+    return majority
 
 
 def ellipses(size: Size2, number: int, rng: Rng) -> Mask:
@@ -65,6 +86,15 @@ def smoothed(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     few = np.asarray(median_filter(levels[::step, ::step], footprint=disk, mode="nearest"))
     many = few.repeat(step, axis=0).repeat(step, axis=1)
     return many[: levels.shape[0], : levels.shape[1]]
+
+
+def grades(label: str, slope: float, middle: float) -> Pixels:
+    """Return the grade of each level of change by the label `intensity` or `logistic`, (256,) float32."""
+    d = np.arange(256, dtype=np.float64)
+    if label == "intensity":
+        return (d / 255).astype(np.float32)
+    logistic = 1.0 / (1.0 + steady.exp(np.clip(-slope * (d - middle), -500, 500)))
+    return np.asarray(logistic, dtype=np.float32)
 
 
 def step_of(image: Image) -> int:
@@ -128,3 +158,20 @@ def resized(pixels: Pixels, size: Size2) -> Pixels:
         high = np.minimum(low + 1, have - 1)
         pixels = pixels.take(low, axis) * (np.float32(1) - weight) + pixels.take(high, axis) * weight
     return pixels
+
+
+def channel_mean(pixels: Pixels, dtype: type[np.floating[Any]]) -> Any:
+    """Return the mean of the channels of (h, w, C), added up one after the other in `dtype`."""
+    total = pixels[:, :, 0].astype(dtype)
+    for channel in range(1, pixels.shape[2]):
+        total += pixels[:, :, channel]
+    total /= dtype(pixels.shape[2])
+    return total
+
+
+def share_seen(change: Pixels) -> float:
+    """Return the share of (h, w, C) pixels of which a channel changes by the visible floor."""
+    seen = np.zeros(change.shape[:2], np.bool_)
+    for channel in range(change.shape[2]):
+        seen |= np.abs(change[:, :, channel]) >= FLOOR
+    return np.count_nonzero(seen) / seen.size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from anosynth.errors import DataError
 from anosynth.noise import _fast
 from anosynth.seeding import Rng
 
-from ._edit import FLOOR, LEAST_PIXELS, Box
+from ._edit import FLOOR, LEAST_PIXELS, Box, strips
 from ._sample import Image, Mask
 from ._seats import drawn
 
@@ -121,12 +122,13 @@ def other_place(box: Box, shape: tuple[int, int], rng: Rng) -> Box:
 
 
 def kept(alpha: Alpha, free: Mask, box: Box) -> Alpha:
-    """Return `alpha` (h, w) with 0 where `free` (H, W) is not.
+    """Return `alpha` (h, w) with 0 where `free` (H, W) is not; itself if all of it is free.
 
     Raises:
         DataError: fewer pixels are left than make an anomaly.
     """
-    inside = np.where(free[box[0] : box[2], box[1] : box[3]], alpha, np.float32(0))
+    part = free[box[0] : box[2], box[1] : box[3]]
+    inside = alpha if part.all() else np.where(part, alpha, np.float32(0))
     left = np.count_nonzero(inside > 0)
     if left < LEAST_PIXELS:
         raise DataError(f"{left} free pixels inside the region: expected at least {LEAST_PIXELS}")
@@ -135,27 +137,40 @@ def kept(alpha: Alpha, free: Mask, box: Box) -> Alpha:
 
 def seen_share(new: Alpha, old: Alpha, alpha: Alpha) -> float:
     """Return the share of the pixels with alpha > 0 that visibly change when `new` (h, w, C) is laid over `old`."""
+    return _share((new[rows], old[rows], alpha[rows]) for rows in strips(*alpha.shape))
+
+
+def _share(parts: Iterable[tuple[Alpha, Alpha, Alpha]]) -> float:
     kernels = _fast.compiled("anosynth.images._compiled_edit")
-    if kernels is not None:
-        number, count = kernels.seen(*map(np.ascontiguousarray, (new, old, alpha)), np.float32(FLOOR))
-        return float(count / max(1, number))
-    largest = np.zeros(alpha.shape, np.float32)
-    for channel in range(new.shape[2]):
-        np.maximum(largest, np.abs(new[:, :, channel] - old[:, :, channel]), out=largest)
-    largest *= alpha
-    inside = alpha > 0
-    seen = int(np.count_nonzero((largest >= np.float32(FLOOR)) & inside))
-    return seen / max(1, int(np.count_nonzero(inside)))
+    number, count = 0, 0
+    for new, old, alpha in parts:
+        if kernels is not None:
+            some, seen = kernels.seen(*map(np.ascontiguousarray, (new, old, alpha)), np.float32(FLOOR))
+        else:
+            inside, largest = alpha > 0, np.zeros(alpha.shape, np.float32)
+            for channel in range(new.shape[2]):
+                np.maximum(largest, np.abs(new[:, :, channel] - old[:, :, channel]), out=largest)
+            largest *= alpha
+            some, seen = np.count_nonzero(inside), np.count_nonzero((largest >= np.float32(FLOOR)) & inside)
+        number, count = number + int(some), count + int(seen)
+    return count / max(1, number)
 
 
-def made_visible(new: Alpha, old: Alpha, alpha: Alpha, rng: Rng, *, share: float = 0.25) -> tuple[Alpha, float]:
-    """Return `new` (h, w, C) and 0, or, if it would hardly be seen over `old`, `new` shifted and by how much.
+def made_visible(
+    new: Alpha, image: Image, box: Box, alpha: Alpha, rng: Rng, *, share: float = 0.25
+) -> tuple[Alpha, float]:
+    """Return `new` (h, w, C) and 0, or, if it would hardly be seen over a box, `new` shifted and by how much.
 
     If less than `share` of the region changes visibly, as on flat images, all channels are moved by the one amount
     that makes a step of 0.06 to 0.12 of full scale under the largest alpha, towards mid-grey.
     """
-    if seen_share(new, old, alpha) >= share:
+    top, left, _, right = box
+    parts = (
+        (new[rows], image.crop((top + rows.start, left, top + rows.stop, right)), alpha[rows])
+        for rows in strips(*alpha.shape)
+    )
+    if _share(parts) >= share:
         return new, 0.0
-    level = float(old[alpha > 0].mean(dtype=np.float64))
+    level = float(image.crop(box)[alpha > 0].mean(dtype=np.float64))
     step = rng.uniform(0.06, 0.12) / float(alpha.max()) * (1.0 if level < 0.5 else -1.0)
     return new + np.float32(step), step

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,14 @@ Mask = NDArray[np.bool_]
 
 FULL_SCALE = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0, np.dtype(np.float32): 1.0}
 """The value of white by dtype; strengths and effects are fractions of it."""
+
+
+@lru_cache(maxsize=2)
+def everywhere(shape: tuple[int, int]) -> Mask:
+    """Return (H, W) bool, all true; it is shared and cannot be written to."""
+    mask = np.ones(shape, dtype=np.bool_)
+    mask.flags.writeable = False
+    return mask
 
 
 @dataclass(frozen=True, eq=False)

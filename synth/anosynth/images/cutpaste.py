@@ -15,7 +15,7 @@ from anosynth.params import Area, Size, param
 from anosynth.seeding import Rng, RngLike, as_rng
 
 from ._base import ImageGenerator
-from ._edit import Box, Edit
+from ._edit import Box, Edit, strips
 from ._place import kept, made_visible, moved_inside, other_place, placed, rectangle
 from ._sample import Array, Image, Mask
 from ._seats import heading
@@ -74,8 +74,10 @@ class Cutpaste(ImageGenerator):
         else:
             box, source, piece, alpha = self._scar(image, rng, free)
         alpha = kept(alpha, free, box)
-        piece = jittered(piece, self.jitter, rng.child("jitter"))
-        piece, shift = made_visible(piece, image.crop(box), alpha, rng.child("shift"))
+        piece = jittered(
+            piece, self.jitter, rng.child("jitter"), exact=mode == "normal" and few_bits(image, box), out=piece
+        )
+        piece, shift = made_visible(piece, image, box, alpha, rng.child("shift"))
         return Edit(box, piece, alpha, {"mode": mode, "source": list(source), "shift": shift})
 
     def _scar(self, image: Image, rng: Rng, free: Mask) -> tuple[Box, Box, Pixels, Pixels]:
@@ -139,10 +141,22 @@ def turned(piece: Pixels, sine: float, cosine: float, size: tuple[int, int]) -> 
     return upper + down * (lower - upper), alpha.astype(np.float32)
 
 
-def jittered(piece: Pixels, jitter: float, rng: Rng) -> Pixels:
+def few_bits(image: Image, box: Box) -> bool:
+    """Return whether sums over a box of the image are exact in float64, so that the order of adding up is free.
+
+    Levels of 8 bits as float32 fractions are multiples of 2^-31.
+    """
+    return image.pixels.dtype == np.uint8 and (box[2] - box[0]) * (box[3] - box[1]) <= 2**22
+
+
+def jittered(piece: Pixels, jitter: float, rng: Rng, *, exact: bool = False, out: Pixels | None = None) -> Pixels:
     """Return `piece` (h, w, C) with other brightness and contrast, and for three channels other saturation and hue.
 
     Values are clipped to [0, 1] if anything is done, as a picture's would be.
+
+    Args:
+        exact: the sum of the piece's values is the same in any order.
+        out: what a piece of three channels may be written to, also the piece itself.
     """
     if jitter <= 0:
         return piece
@@ -150,7 +164,7 @@ def jittered(piece: Pixels, jitter: float, rng: Rng) -> Pixels:
     groups = 1 if channels == 3 else channels
     factors = 1.0 + jitter * (2.0 * rng.child("tone").random(2 * groups) - 1.0)
     brightness, contrast = factors[:groups], factors[groups:]
-    mean = mean_of(piece)
+    mean = mean_of(piece, exact=exact)
     if channels == 3:
         mean = np.array([sum(part * weight for part, weight in zip(mean, _LUMA, strict=True))])
     slope, offset = brightness * contrast, mean * brightness * (1.0 - contrast)
@@ -160,25 +174,36 @@ def jittered(piece: Pixels, jitter: float, rng: Rng) -> Pixels:
         saturation = 1.0 + jitter * rng.child("saturation").uniform(-1, 1)
         matrix = recolouring(saturation, 2 * math.pi * min(jitter, 0.5) * rng.child("hue").uniform(-1, 1))
         # All of it is linear, and grey stays grey: one pass does for what would be four.
-        new, matrix = np.zeros(piece.shape, np.float32), (matrix * slope).astype(np.float32)
+        matrix, new = (matrix * slope).astype(np.float32), np.empty_like(piece) if out is None else out
         kernels = _fast.compiled("anosynth.images._compiled_edit")
         if kernels is not None:
             kernels.recoloured(np.ascontiguousarray(piece), matrix, np.float32(offset[0]), new)
             return new
-        for channel, row in enumerate(matrix):
-            part = row[0] * piece[:, :, 0] + row[1] * piece[:, :, 1] + row[2] * piece[:, :, 2]
-            new[:, :, channel] = part + np.float32(offset[0])
+        for rows in strips(*piece.shape[:2]):
+            planes = np.ascontiguousarray(np.moveaxis(piece[rows], 2, 0))
+            for channel, row in enumerate(matrix):
+                part = row[0] * planes[0]
+                part += row[1] * planes[1]
+                part += row[2] * planes[2]
+                part += np.float32(offset[0])
+                np.minimum(np.maximum(part, np.float32(0), out=part), np.float32(1), out=new[rows, :, channel])
+        return new
     np.maximum(new, np.float32(0), out=new)
     return np.minimum(new, np.float32(1), out=new)
 
 
-def mean_of(piece: Pixels) -> NDArray[np.float64]:
-    """Return the mean of each channel of (h, w, C), of several channels added up one pixel after the other."""
+def mean_of(piece: Pixels, *, exact: bool = False) -> NDArray[np.float64]:
+    """Return the mean of each channel of (h, w, C), of several channels added up one pixel after the other.
+
+    If that is said to be `exact`, in any order.
+    """
     kernels = _fast.compiled("anosynth.images._compiled_edit")
     h, w, channels = piece.shape
     total = np.zeros(channels)
     if channels == 1:
         total[0] = piece.sum(dtype=np.float64)
+    elif exact:
+        total[:] = [piece[:, :, channel].sum(dtype=np.float64) for channel in range(channels)]
     elif kernels is not None:
         kernels.sums(np.ascontiguousarray(piece), total)
     else:

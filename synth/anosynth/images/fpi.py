@@ -38,7 +38,7 @@ class Fpi(ImageGenerator):
         size = (box[2] - box[0], box[3] - box[1])
         alpha = kept(outline_alpha("rectangle", size, rng, softness=self.softness), free, box)
         alpha *= np.float32(self.blend)
-        there, shift = made_visible(there, image.crop(box), alpha, rng.child("shift"))
+        there, shift = made_visible(there, image, box, alpha, rng.child("shift"))
         return Edit(box, there, alpha, {"label": self.blend, "source": list(source), "shift": shift}, alpha)
 
 

@@ -15,11 +15,27 @@ from anosynth.params import param
 from anosynth.seeding import Rng
 
 from ._base import ImageGenerator, labelled
-from ._edit import FLOOR, Box, Edit
-from ._nsa import Source, at_points, cut_around, ellipses, every, painted, resized, smoothed, step_of, strided
+from ._edit import Box, Edit
+from ._nsa import (
+    Seat,
+    Source,
+    apart,
+    at_points,
+    channel_mean,
+    cut_around,
+    ellipses,
+    every,
+    grades,
+    painted,
+    resized,
+    share_seen,
+    smoothed,
+    step_of,
+    strided,
+)
 from ._place import centre_of, placed
 from ._poisson import clone, fast_side
-from ._sample import Array, Image, Mask
+from ._sample import Array, Image, Mask, everywhere
 from ._seats import seated
 from ._textures import texture_folder
 from ._visible import CLEAR, LEAST
@@ -97,7 +113,7 @@ class Nsa(ImageGenerator):
 
     def make(self, sample: Image | Array, rng: Rng) -> Anomaly:
         image = sample if isinstance(sample, Image) else Image(np.asarray(sample))
-        free = np.ones(image.shape, dtype=np.bool_) if image.foreground is None else image.foreground.copy()
+        free = everywhere(image.shape) if image.foreground is None else image.foreground
         if not free.any():
             raise Impossible("the foreground is empty: there is nowhere to put a defect")
         image = seated(image, self.place, self.centre)
@@ -111,9 +127,8 @@ class Nsa(ImageGenerator):
                     raise
                 continue
             edits.append(edit)
-            top, left, bottom, right = edit.box
-            free[top:bottom, left:right] &= edit.alpha <= 0
             if number + 1 < self.instances + further:
+                free = edit.cleared(free)
                 canvas = painted(canvas, edit)
         anomaly = labelled(self, image, edits)
         return anomaly if isinstance(sample, Image) else replace(anomaly, sample=anomaly.sample.pixels, before=sample)
@@ -134,18 +149,19 @@ class Nsa(ImageGenerator):
                 f"no visible patch at {_TRIES} places: the image is even, or less than {self.object_share:g} of a "
                 "patch is object"
             )
-        box, origin = found
-        size = (box[2] - box[0], box[3] - box[1])
+        box, origin, new = found
         old = canvas.crop(box)
-        patch = resized(source.read(origin), size)[:: flips[0], :: flips[1]]
-        new, alpha = self._blended(patch, old, rng.child("outline"))
+        alpha = np.full(old.shape[:2], 1.0 if self.blend == "swap" else self.strength, np.float32)
+        if new is None:
+            patch = resized(source.read(origin), (old.shape[0], old.shape[1]))[:: flips[0], :: flips[1]]
+            new, alpha = self._blended(patch, old, alpha, rng.child("outline"))
         original = old if canvas is image else image.crop(box)
         grade = self._grade(new, original, alpha)
         return Edit(box, new, alpha, {"blend": self.blend, "from": list(origin), **source.stats}, grade)
 
     def _source(self, image: Image, rng: Rng) -> Source:
         if not self.others:
-            return Source(image.crop, None, {})
+            return Source(image.crop, None, {}, image.pixels)
         try:
             folder = texture_folder(self.others)
         except ParameterError as error:
@@ -156,6 +172,7 @@ class Nsa(ImageGenerator):
             lambda box: folder.crop(name, image.shape, box, image.channels),
             folder.crop(name, small, (0, 0, *small), image.channels),
             {"other": name},
+            None,
         )
 
     def _objects(self, small: Pixels | None, image: Image) -> Mask | None:
@@ -165,16 +182,7 @@ class Nsa(ImageGenerator):
             return image.foreground[::step, ::step]
         if self.background < 0:
             return None
-        return self._apart(strided(image) if small is None else small, 3)
-
-    def _apart(self, pixels: Pixels, size: int) -> Mask:
-        """Return (h, w) bool: what differs from the background, by the majority in size x size pixels."""
-        from scipy.ndimage import uniform_filter
-
-        grey = pixels.mean(axis=2, dtype=np.float64)
-        apart = (np.abs(grey - self.background) > self.tolerance).astype(np.float32)
-        majority: Mask = uniform_filter(apart, size) > 0.5
-        return majority
+        return apart(strided(image) if small is None else small, self.background, self.tolerance, 3)
 
     def _half_sides(self, shape: Size2, rng: Rng) -> tuple[float, float]:
         """Return half of the sides of the source patch in pixels."""
@@ -218,11 +226,11 @@ class Nsa(ImageGenerator):
         flips: Size2,
         rng: Rng,
         free: Mask,
-    ) -> tuple[Box, Box] | None:
-        """Return the box of the patch and the one that it comes from: the first clear one, else the best seen."""
+    ) -> Seat | None:
+        """Return the first seat where the patch is clear, else the one where most of it is seen."""
         places, origins = rng.child("place"), rng.child("origin")
         there = self._objects(source.small, canvas) if self.others and canvas.foreground is None else here
-        anywhere, everywhere = replace(canvas, prior=None), np.ones((1, 1), np.bool_)
+        anywhere, all_object = replace(canvas, prior=None), np.ones((1, 1), np.bool_)
         step, best, most, fitting = step_of(canvas), None, -1.0, 0
         for _ in range(_TRIES):
             if canvas.foreground is None:
@@ -231,24 +239,29 @@ class Nsa(ImageGenerator):
                 row, column = centre_of(anywhere, canvas.foreground, origins)
             origin = cut_around((row, column), half, canvas.shape)
             box = placed(canvas, free, self._resized_sides(origin, scale, canvas.shape), places)
-            ours = at_points(there, origin, step, (1, 1)) if there is not None else everywhere
-            theirs = at_points(here, box, step, flips) if here is not None else everywhere
+            ours = at_points(there, origin, step, (1, 1)) if there is not None else all_object
+            theirs = at_points(here, box, step, flips) if here is not None else all_object
             if box == origin or ours.mean() < self.object_share or not ours.any():
                 continue
             if np.count_nonzero(ours & theirs) < self.overlap * np.count_nonzero(ours):
                 continue
             fitting += 1
-            pixels, means = self._seen(source, origin, canvas, box, flips)
+            pixels, means, new = self._seen(source, origin, canvas, box, flips)
             if pixels >= LEAST and means >= CLEAR:
-                return box, origin
+                return Seat(box, origin, new)
             if pixels >= LEAST and means + 1e-3 * pixels > most:
-                best, most = (box, origin), means + 1e-3 * pixels
+                best, most = Seat(box, origin, new), means + 1e-3 * pixels
             if fitting == _PLACES:
                 break
         return best
 
-    def _seen(self, source: Source, origin: Box, canvas: Image, box: Box, flips: Size2) -> tuple[float, float]:
-        """Return the shares of pixels and of local means that would visibly change, on every so manieth pixel."""
+    def _seen(
+        self, source: Source, origin: Box, canvas: Image, box: Box, flips: Size2
+    ) -> tuple[float, float, Pixels | None]:
+        """Return the shares of pixels and of local means that would visibly change, on every so manieth pixel.
+
+        If these are all pixels, also what is blended in.
+        """
         from scipy.ndimage import uniform_filter
 
         step = max(1, min(box[2] - box[0], box[3] - box[1]) // _PREVIEW)
@@ -256,22 +269,25 @@ class Nsa(ImageGenerator):
         wide = max(1, min(origin[2] - origin[0], origin[3] - origin[1]) // _PREVIEW)
         patch = source.read(origin)[::wide, ::wide] if source.stats else every(canvas, origin, wide)
         patch = resized(patch, (old.shape[0], old.shape[1]))[:: flips[0], :: flips[1]]
-        new = patch if self.blend in ("uniform", "swap") else clone(patch, old, mixed=self.blend == "mixed")
+        seamless = self.blend in ("normal", "mixed")
+        new = clone(patch, old, mixed=self.blend == "mixed") if seamless else patch
         change = (np.clip(new, 0, 1) - old) * np.float32(1.0 if self.blend == "swap" else self.strength)
-        single, local = (_share_seen(part) for part in (change, uniform_filter(change, (3, 3, 1))))
-        return single, local
+        single, local = share_seen(change), share_seen(uniform_filter(change, (3, 3, 1)))
+        # The source is the untouched image: a canvas with patches on it may differ from it there.
+        own = bool(source.stats) or canvas.pixels is source.pixels
+        whole = step == 1 and wide == 1 and own and seamless and self.outline == "rectangle"
+        return single, local, new if whole else None
 
-    def _blended(self, patch: Pixels, old: Pixels, rng: Rng) -> tuple[Pixels, Pixels]:
-        """Return the new pixels and their alpha."""
-        size = (old.shape[0], old.shape[1])
-        inside = ellipses(size, self.ellipses, rng) if self.outline == "ellipses" else None
-        alpha = np.full(size, 1.0 if self.blend == "swap" else self.strength, np.float32)
+    def _blended(self, patch: Pixels, old: Pixels, alpha: Pixels, rng: Rng) -> tuple[Pixels, Pixels]:
+        """Return the new pixels and their alpha, which may be `alpha`."""
+        inside = ellipses(alpha.shape, self.ellipses, rng) if self.outline == "ellipses" else None
         if self.blend in ("normal", "mixed"):
             return clone(patch, old, mixed=self.blend == "mixed", mask=inside), alpha
         if inside is not None:
             alpha[~inside] = 0
         if self.background >= 0:
-            alpha[~(self._apart(patch, 7) | self._apart(old, 7))] = 0
+            there, here = (apart(pixels, self.background, self.tolerance, 7) for pixels in (patch, old))
+            alpha[~(there | here)] = 0
         return patch, alpha
 
     def _grade(self, new: Pixels, old: Pixels, alpha: Pixels) -> Pixels | None:
@@ -279,22 +295,6 @@ class Nsa(ImageGenerator):
             return None
         if self.label == "continuous":
             return np.minimum(np.float32(self.strength), alpha)
-        change = np.abs(np.clip(new, 0, 1) - old).mean(axis=2, dtype=np.float32) * alpha
+        change = channel_mean(np.abs(np.clip(new, 0, 1) - old), np.float32) * alpha
         levels = smoothed(np.rint(np.minimum(change, 1) * np.float32(255)).astype(np.uint8))
-        return self._table()[levels]
-
-    def _table(self) -> Pixels:
-        """Return the grade of each level of change, (256,) float32."""
-        d = np.arange(256, dtype=np.float64)
-        if self.label == "intensity":
-            return (d / 255).astype(np.float32)
-        logistic = 1.0 / (1.0 + steady.exp(np.clip(-self.slope * (d - self.middle), -500, 500)))
-        return np.asarray(logistic, dtype=np.float32)
-
-
-def _share_seen(change: Pixels) -> float:
-    """Return the share of (h, w, C) pixels of which a channel changes by the visible floor."""
-    seen = np.zeros(change.shape[:2], np.bool_)
-    for channel in range(change.shape[2]):
-        seen |= np.abs(change[:, :, channel]) >= FLOOR
-    return np.count_nonzero(seen) / seen.size
+        return grades(self.label, self.slope, self.middle)[levels]

@@ -200,7 +200,7 @@ def _edits(generator: ImageGenerator, image: Image, stream: Rng) -> list[Edit]:
     for number in range(generator.instances):
         edit = generator.edit(seat, stream.child("defect", number), free)
         edits.append(edit)
-        edit.clear(free)
+        free = edit.cleared(free)
     labelled(generator, seat, edits)
     return edits
 
