@@ -61,13 +61,16 @@ def of_albumentations(image: Any) -> Steps:
 
 
 def of_opencv(image: Any) -> Steps:
-    """NSA's steps: a resized patch, seamlessClone, and the label from what changed, over the whole image in float64."""
+    """NSA's steps: a resized patch, its blending, and the label from what changed, over the whole image in float64.
+
+    Of the search for a place with enough object on both sides one round is counted, although there may be hundreds.
+    """
     import cv2
 
     cv2.setNumThreads(1)
     side = len(image)
 
-    def nsa(seed: int) -> Any:
+    def patch_and_place(seed: int) -> tuple[Any, tuple[int, int]]:
         draw = np.random.Generator(np.random.PCG64(seed))
         half = [int(min(max(0.03 + draw.gamma(2, 0.05), 0.03), 0.4) * side) for _ in range(2)]
         tall, wide = (max(3, min(2 * h, side - 2)) for h in half)
@@ -75,14 +78,24 @@ def of_opencv(image: Any) -> Steps:
         h, w = (min(max(3, round(size / scale)), side) for size in (tall, wide))
         top, left = (int(draw.integers(0, side - size + 1)) for size in (h, w))
         patch = cv2.resize(image[top : top + h, left : left + w], (wide, tall))
-        y, x = (int(draw.integers(1, side - size)) for size in (tall, wide))
+        return patch, (int(draw.integers(1, side - tall)), int(draw.integers(1, side - wide)))
+
+    def cloned(seed: int, kind: int) -> Any:
+        patch, (y, x) = patch_and_place(seed)
+        tall, wide = patch.shape[:2]
         mask = np.full((tall, wide), 255, dtype=np.uint8)
         mask[[0, -1]] = 0
         mask[:, [0, -1]] = 0
-        centre = (x + wide // 2, y + tall // 2)
-        made = cv2.seamlessClone(patch, image.copy(), mask, centre, cv2.NORMAL_CLONE)
-        change = np.mean(np.abs(made.astype(np.float64) - image), axis=2)
-        return made, cv2.medianBlur((change > 1).astype(np.uint8), 5)
+        return cv2.seamlessClone(patch, image.copy(), mask, (x + wide // 2, y + tall // 2), kind)
+
+    def change_of(made: Any) -> Any:
+        return np.mean(np.abs(made.astype(np.float64) - image), axis=2)
+
+    def binary(made: Any) -> tuple[Any, Any]:
+        return made, cv2.medianBlur((change_of(made) > 1).astype(np.uint8), 5)
+
+    def nsa(seed: int) -> Any:
+        return binary(cloned(seed, cv2.NORMAL_CLONE))
 
     def aware(seed: int) -> Any:
         found = []
@@ -91,16 +104,30 @@ def of_opencv(image: Any) -> Steps:
             found.append(cv2.medianBlur((np.abs(grey - 200.0) > 60.0).astype(np.uint8), 7))
         return nsa(seed), (found[0] & found[1]).mean()
 
+    def swapped(seed: int) -> Any:
+        patch, (y, x) = patch_and_place(seed)
+        made = image.copy()
+        made[y : y + len(patch), x : x + patch.shape[1]] = patch
+        return binary(made)
+
     def clone_alone(seed: int) -> Any:
         size = side // 4
         patch, mask = image[:size, :size], np.full((size, size), 255, dtype=np.uint8)
         return cv2.seamlessClone(patch, image.copy(), mask, (side // 2, side // 2), cv2.NORMAL_CLONE)
 
-    return {
-        "NSA's steps with OpenCV": nsa,
-        "  with its search for the object": aware,
-        "  its seamlessClone alone, a quarter of the side": clone_alone,
-    }
+    steps = {"NSA: clone, object searched": aware, "NSA: clone, no search": nsa, "NSA: swap": swapped}
+    try:
+        from skimage.filters import median
+        from skimage.morphology import disk
+    except ImportError:
+        return {**steps, "seamlessClone alone, a quarter of the side": clone_alone}
+
+    def logistic(seed: int) -> Any:
+        made = cloned(seed, cv2.MIXED_CLONE)
+        label = median(change_of(made), disk(5))
+        return made, np.where(change_of(made) > 1, 1 / (1 + np.exp(-(label - 20) / 6)), 0)
+
+    return {**steps, "NSA: mixed, logistic label": logistic, "seamlessClone alone, a quarter of the side": clone_alone}
 
 
 def measured(step: Callable[[int], Any], samples: int) -> float:

@@ -71,8 +71,16 @@ BESIDE = {
     "defect-synthesis scratch": "scratch",
     "defect-synthesis stain": "stain",
     "albumentations grid shuffle": "structure",
-    "NSA's steps with OpenCV": "nsa",
-    "  with its search for the object": "nsa",
+    "NSA: clone, object searched": "nsa, clone, searched",
+    "NSA: clone, no search": "nsa, clone",
+    "NSA: swap": "nsa, swap",
+    "NSA: mixed, logistic label": "nsa, mixed, logistic",
+}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "nsa, clone, searched": {"blend": "normal", "background": 0.37},
+    "nsa, clone": {"blend": "normal"},
+    "nsa, swap": {"blend": "swap"},
+    "nsa, mixed, logistic": {"blend": "mixed", "label": "logistic"},
 }
 
 
@@ -213,28 +221,38 @@ def of_peers(python: str, side: int, samples: int) -> dict[str, float]:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
+def outputs_of(image: Array, seed: int) -> tuple[Array, ...]:
+    """Return what every sample consists of, with 6 % of it labelled: less than this, no generator can cost."""
+    side = len(image)
+    labels = [np.zeros((side, side), dtype) for dtype in (np.bool_, np.float32, np.uint16)]
+    for label in labels:
+        label[side // 4 : side // 2, side // 4 : side // 2] = 1
+    return image.copy(), *labels
+
+
 def print_generators(side: int, image: Array, folder: str, samples: int) -> dict[str, list[float]]:
-    (copy,) = measured(lambda seed: image.copy(), samples=max(samples, 30))
+    copy, outputs = measured(lambda seed: image.copy(), partial(outputs_of, image), samples=max(samples, 30))
     times, columns = {}, modes()
-    print(f"\n{f'{side} x {side}: generator':<24}" + "".join(f"{f'{name} ms':>12}{'copies':>9}" for name in columns))
-    print(f"{'(a copy of the image)':<24}{copy:12.3f}{1:9.1f}")
-    for name in names("images"):
-        generator = find("images", name)
-        step = partial(made, Vary(generator, **needed(generator, folder)), image)
-        times[name] = measured(*(partial(chosen, mode, step) for mode in columns.values()), samples=samples)
-        print(f"{name:<24}" + "".join(f"{spent:12.2f}{spent / copy:9.1f}" for spent in times[name]), flush=True)
+    print(f"\n{f'{side} x {side}: generator':<24}" + "".join(f"{f'{name} ms':>12}{'outputs':>9}" for name in columns))
+    print(f"{'(a copy of the image)':<24}{copy:12.3f}{copy / outputs:9.1f}")
+    print(f"{'(the outputs alone)':<24}{outputs:12.3f}{1:9.1f}")
+    settings = {name: needed(find("images", name), folder) for name in names("images")} | SETTINGS
+    for title, values in settings.items():
+        step = partial(made, Vary(find("images", title.partition(",")[0]), **values), image)
+        times[title] = measured(*(partial(chosen, mode, step) for mode in columns.values()), samples=samples)
+        print(f"{title:<24}" + "".join(f"{spent:12.2f}{spent / outputs:9.1f}" for spent in times[title]), flush=True)
     return times
 
 
 def print_peers(theirs: Mapping[str, float], ours: Mapping[str, list[float]]) -> None:
     head = "".join(f"{name:>10}{'ratio':>8}" for name in modes())
-    print(f"\n{'other packages':<50}{'CPU ms':>10}{'anosynth':>18}{head}")
+    print(f"\n{'other packages':<50}{'CPU ms':>10}{'anosynth':>22}{head}")
     for name, spent in theirs.items():
         if math.isnan(spent):
             print(name)
             continue
         own = BESIDE.get(name)
-        beside = f"{own:>18}" + "".join(f"{time:10.2f}{spent / time:7.1f}x" for time in ours[own]) if own else ""
+        beside = f"{own:>22}" + "".join(f"{time:10.2f}{spent / time:7.1f}x" for time in ours[own]) if own else ""
         print(f"{name:<50}{spent:10.2f}{beside}", flush=True)
 
 

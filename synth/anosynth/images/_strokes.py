@@ -24,6 +24,9 @@ Line = NDArray[np.float64]
 MOST = 0.95
 """Share of the way to black or white that a mark goes at most: the texture under it never vanishes."""
 
+_SMALL = 2048
+"""Pixels near a segment under which numpy's start-up would take most of the time."""
+
 SHORTEST = 8.0
 """Length in pixels under which a stroke is no stroke."""
 
@@ -44,26 +47,61 @@ def trace(line: Line, reach: float, box: Box) -> tuple[Field, Field]:
     """
     top, left, bottom, right = box
     best = np.full((bottom - top, right - left), np.float32(reach * reach))
-    side, along = np.ones_like(best), np.zeros_like(best)
-    begun = 0.0
-    for (y0, x0), (y1, x1) in zip(line[:-1].tolist(), line[1:].tolist(), strict=True):
-        length = math.sqrt((y1 - y0) ** 2 + (x1 - x0) ** 2)
-        rows = _window(y0, y1, reach, top, bottom)
-        columns = _window(x0, x1, reach, left, right)
-        if length > 0 and rows.start < rows.stop and columns.start < columns.stop:
-            way_y, way_x = np.float32((y1 - y0) / length), np.float32((x1 - x0) / length)
-            dy = (np.arange(rows.start, rows.stop) + (top - y0)).astype(np.float32)[:, None]
-            dx = (np.arange(columns.start, columns.stop) + (left - x0)).astype(np.float32)[None, :]
-            t = np.clip(dy * way_y + dx * way_x, np.float32(0), np.float32(length))
-            square = (dy - t * way_y) ** 2 + (dx - t * way_x) ** 2
-            nearer = square < best[rows, columns]
-            np.copyto(best[rows, columns], square, where=nearer)
-            np.copyto(side[rows, columns], dx * way_y - dy * way_x, where=nearer)
-            np.copyto(along[rows, columns], t + np.float32(begun), where=nearer)
-        begun += length
-    offset = np.copysign(np.sqrt(best), side)
+    fields = (best, np.ones_like(best), np.zeros_like(best))
+    way = np.diff(line, axis=0)
+    length = np.sqrt(way[:, 0] * way[:, 0] + way[:, 1] * way[:, 1])
+    way /= np.where(length > 0, length, 1)[:, None]
+    begun = np.concatenate([[0.0], np.cumsum(length)[:-1]])
+    segments = (*(values.astype(np.float32) for values in (way[:, 0], way[:, 1], length, begun)),)
+    rows, columns = (_windows(line[:, axis], reach, box[axis], box[axis + 2]) for axis in (0, 1))
+    size = np.where(length > 0, rows[1] * columns[1], 0)
+    # What to add to pixels of the box to have them as seen from the first vertex of each segment.
+    down, across = top - line[:-1, 0], left - line[:-1, 1]
+    # numpy takes longer to begin than to work on a small window: those of fine lines are worked on together.
+    if size.mean() < _SMALL:
+        own = np.repeat(np.arange(len(size)), size)
+        row, column = np.divmod(np.arange(len(own)) - np.repeat(np.cumsum(size) - size, size), columns[1][own])
+        row, column = row + rows[0][own], column + columns[0][own]
+        dy, dx = (row + down[own]).astype(np.float32), (column + across[own]).astype(np.float32)
+        found = _nearest(dy, dx, *(values[own] for values in segments))
+        _enter_all(fields, row * (right - left) + column, found)
+    else:
+        for k in np.flatnonzero(size):
+            window = tuple(slice(start[k], start[k] + number[k]) for start, number in (rows, columns))
+            dy, dx = (
+                (np.arange(part.start, part.stop) + begin).astype(np.float32)
+                for part, begin in zip(window, (down[k], across[k]), strict=True)
+            )
+            found = _nearest(dy[:, None], dx[None, :], *(values[k] for values in segments))
+            nearer = found[0] < best[window]
+            for field, values in zip(fields, found, strict=True):
+                np.copyto(field[window], values, where=nearer)
+    offset = np.copysign(np.sqrt(best), fields[1])
     offset[best >= np.float32(reach * reach)] = np.inf
-    return offset, along
+    return offset, fields[2]
+
+
+def _nearest(dy: Field, dx: Field, way_y: Any, way_x: Any, length: Any, begun: Any) -> tuple[Field, Field, Field]:
+    """Return squared distances of places to segments, numbers whose sign is the side, and the arc lengths there.
+
+    Args:
+        dy, dx: places from the first vertex of the segment.
+        way_y, way_x: unit vector of the segment.
+        length, begun: of the segment, and of the line before it.
+    """
+    t = np.minimum(np.maximum(dy * way_y + dx * way_x, np.float32(0)), length)
+    return (dy - t * way_y) ** 2 + (dx - t * way_x) ** 2, dx * way_y - dy * way_x, t + begun
+
+
+def _enter_all(fields: Sequence[Field], place: NDArray[np.intp], found: Sequence[Field]) -> None:
+    """Keep of what was `found` at each place, in the order of the segments, the nearest, and the first of several."""
+    best, *others = (field.reshape(-1) for field in fields)
+    before, square = best.take(place), found[0]
+    np.minimum.at(best, place, square)
+    # Of several values for one place, numpy keeps the last one.
+    won = np.flatnonzero((square == best.take(place)) & (square < before))[::-1]
+    for field, values in zip(others, found[1:], strict=True):
+        field[place[won]] = values[won]
 
 
 def coverage(distance: Field, width: Any, blur: float = 1.0) -> Field:
@@ -236,7 +274,8 @@ def edit_of(box: Box, where: NDArray[np.bool_], pixels: Field, stats: dict[str, 
     return Edit(box, new, where.astype(np.float32), stats)
 
 
-def _window(a: float, b: float, reach: float, low: int, high: int) -> slice:
-    """Return the pixels of low..high within `reach` of the span between a and b, relative to `low`."""
-    start = max(low, math.floor(min(a, b) - reach))
-    return slice(start - low, max(start, min(high, math.ceil(max(a, b) + reach) + 1)) - low)
+def _windows(ends: NDArray[np.float64], reach: float, low: int, high: int) -> tuple[NDArray[np.intp], ...]:
+    """Return the first pixel of low..high, relative to `low`, within `reach` of each span, and how many they are."""
+    start = np.maximum(low, np.floor(np.minimum(ends[:-1], ends[1:]) - reach)).astype(np.intp)
+    stop = np.minimum(high, np.ceil(np.maximum(ends[:-1], ends[1:]) + reach) + 1).astype(np.intp)
+    return start - low, np.maximum(stop - start, 0)
