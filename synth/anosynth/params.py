@@ -81,6 +81,8 @@ def _of_units(*units: str) -> BeforeValidator:
     expected = f"expected a number or a number with a unit ({', '.join(units)})"
 
     def check(value: Any) -> float | str:
+        if type(value) is float:
+            return value
         value = _length(value)
         if isinstance(value, str):
             match = _LENGTH.fullmatch(value)
@@ -130,13 +132,12 @@ def unit_of(value: Any) -> str | None:
 def extra_of(field: FieldInfo) -> Mapping[str, Any]:
     """Return what `param` declared beside type, default and help."""
     extra = field.json_schema_extra
-    return extra if isinstance(extra, Mapping) else {}
+    return extra if isinstance(extra, dict) else {}
 
 
 def check_bounds(name: str, value: Any, field: FieldInfo) -> None:
     """Raise ParameterError if a number is not finite or outside the declared bounds of its field."""
-    number = value
-    extra = extra_of(field)
+    number, extra = value, extra_of(field)
     if isinstance(value, str) and _LENGTH.fullmatch(value):
         # Upper bounds are fractions of the sample's size, which is not known yet.
         number = split_length(value)[0]
