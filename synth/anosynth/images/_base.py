@@ -56,8 +56,17 @@ class ImageGenerator(Generator):
         return _with_opacity(sample, super().__call__(_coloured(sample), rng))
 
     def edit(self, image: Image, rng: Rng, free: Mask) -> Edit:
-        """Return one defect on the pixels `free` (H, W) bool; raise DataError to have it drawn again."""
+        """Return one defect on the pixels `free` (H, W) bool, not to be written to; DataError has it drawn again."""
         raise NotImplementedError
+
+    def edits(self, image: Image, rng: Rng, free: Mask) -> list[Edit]:
+        """Return the defects of a sample, each on what those before it left of the pixels `free` (H, W) bool."""
+        edits: list[Edit] = []
+        for number in range(self.instances):
+            if edits:
+                free = edits[-1].cleared(free)
+            edits.append(self.edit(image, rng.child("defect", number), free))
+        return edits
 
     def make(self, sample: Image | Array, rng: Rng) -> Anomaly:
         image = sample if isinstance(sample, Image) else Image(np.asarray(sample))
@@ -65,12 +74,7 @@ class ImageGenerator(Generator):
         if not free.any():
             raise Impossible("the foreground is empty: there is nowhere to put a defect")
         image = seated(image, self.place, self.centre)
-        edits: list[Edit] = []
-        for number in range(self.instances):
-            if edits:
-                free = edits[-1].cleared(free)
-            edits.append(self.edit(image, rng.child("defect", number), free))
-        anomaly = labelled(self, image, edits)
+        anomaly = labelled(self, image, self.edits(image, rng, free))
         return anomaly if isinstance(sample, Image) else replace(anomaly, sample=anomaly.sample.pixels, before=sample)
 
 

@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anosynth import steady
-from anosynth.errors import DataError, Impossible, ParameterError
-from anosynth.generator import Anomaly
+from anosynth.errors import DataError, ParameterError
 from anosynth.params import param
 from anosynth.seeding import Rng
 
-from ._base import ImageGenerator, labelled
+from ._base import ImageGenerator
 from ._edit import Box, Edit
 from ._nsa import (
     Seat,
@@ -35,8 +34,7 @@ from ._nsa import (
 )
 from ._place import centre_of, placed
 from ._poisson import clone, fast_side
-from ._sample import Array, Image, Mask, everywhere
-from ._seats import seated
+from ._sample import Image, Mask
 from ._textures import texture_folder
 from ._visible import CLEAR, LEAST
 
@@ -111,14 +109,9 @@ class Nsa(ImageGenerator):
             if least > most:
                 raise ParameterError(f"`least_{axis}`: {least}: must be <= `most_{axis}` ({most})")
 
-    def make(self, sample: Image | Array, rng: Rng) -> Anomaly:
-        image = sample if isinstance(sample, Image) else Image(np.asarray(sample))
-        free = everywhere(image.shape) if image.foreground is None else image.foreground
-        if not free.any():
-            raise Impossible("the foreground is empty: there is nowhere to put a defect")
-        image = seated(image, self.place, self.centre)
+    def edits(self, image: Image, rng: Rng, free: Mask) -> list[Edit]:
         further = sum(rng.child("further", number).uniform() < 0.5 for number in range(1, self.patches))
-        canvas, edits = image, []
+        canvas, edits = image, list[Edit]()
         for number in range(self.instances + further):
             try:
                 edit = self._patched(image, canvas, rng.child("defect", number), free)
@@ -130,8 +123,7 @@ class Nsa(ImageGenerator):
             if number + 1 < self.instances + further:
                 free = edit.cleared(free)
                 canvas = painted(canvas, edit)
-        anomaly = labelled(self, image, edits)
-        return anomaly if isinstance(sample, Image) else replace(anomaly, sample=anomaly.sample.pixels, before=sample)
+        return edits
 
     def edit(self, image: Image, rng: Rng, free: Mask) -> Edit:
         return self._patched(image, image, rng, free)
