@@ -89,6 +89,7 @@ def planning(home: Path, sources: int, count: int) -> None:
     start = time.process_time()
     drawn = sum(1 for _ in itertools.islice(plan.jobs(), 10_000))
     each = (time.process_time() - start) / drawn
+    most = peak()
     start = time.process_time()
     shard = plan_of(home, only=only, count=count, shard=(1, 1000))
     number = sum(1 for _ in shard.jobs())
@@ -97,7 +98,7 @@ def planning(home: Path, sources: int, count: int) -> None:
         f"plan of {sources} sources x {count}",
         f"first job after {first:.2f} s, then {1e6 * each:.0f} us each",
         f"shard 1/1000 ({number} jobs) {spent:.2f} s",
-        f"{peak():.0f} MB, {1e6 * (peak() - empty) / sources / 1e3:.1f} kB a source beyond its path",
+        f"{most:.0f} MB, {1024 * (most - empty) / sources:.2f} kB a source beyond its path",
     )
 
 

@@ -90,6 +90,7 @@ def training(repeats: int) -> None:
         "jitter": Jitter(),
         "hypersphere, bank by position": Hypersphere(assign="position"),
         "hypersphere": Hypersphere(),
+        "hypersphere, radius of the batch": Hypersphere(over="batch"),
         "distance-guided": DistanceGuided(),
         "dropout-noise": DropoutNoise(),
         "patch-shuffle": PatchShuffle(),

@@ -43,6 +43,7 @@ from PIL import Image as Picture
 
 from anosynth.errors import NotMade
 from anosynth.generator import find, names
+from anosynth.images import Image
 from anosynth.noise import _fast
 from anosynth.recipe import Vary
 from anosynth.seeding import Rng, as_rng
@@ -52,6 +53,7 @@ Step = Callable[[int], Any]
 
 _TURN = 10
 _WARM = 3
+_PART = 0.12
 
 SHUFFLED = {"blend": "0.0:0.8", "blend_side": "image"}
 LAWS: dict[str, dict[str, Any]] = {
@@ -178,7 +180,7 @@ def chosen(mode: str, step: Step, seed: int) -> Any:
     return step(seed)
 
 
-def made(vary: Vary, image: Array, seed: int) -> Any:
+def made(vary: Vary, image: Any, seed: int) -> Any:
     """Draw values and make a sample; photos on which a generator cannot work cost their time all the same."""
     try:
         return vary.draw(as_rng(seed))(image, rng=seed)
@@ -189,7 +191,7 @@ def made(vary: Vary, image: Array, seed: int) -> Any:
 def photo(side: int) -> Array:
     """A plate with a bright round part and sensor noise."""
     y, x = (np.arange(side) / side - 0.5 for _ in range(2))
-    part = np.where((y[:, None] ** 2 + x**2) < 0.12, 60.0, 0.0) + 20 * x
+    part = np.where(y[:, None] ** 2 + x**2 < _PART, 60.0, 0.0) + 20 * x
     noise = as_rng(1).random(side * side * 3).reshape(side, side, 3)
     return (90 + part[:, :, None] + np.array([8, 0, -8]) + 12 * noise).astype(np.uint8)
 
@@ -236,9 +238,13 @@ def print_generators(side: int, image: Array, folder: str, samples: int) -> dict
     print(f"\n{f'{side} x {side}: generator':<24}" + "".join(f"{f'{name} ms':>12}{'outputs':>9}" for name in columns))
     print(f"{'(a copy of the image)':<24}{copy:12.3f}{copy / outputs:9.1f}")
     print(f"{'(the outputs alone)':<24}{outputs:12.3f}{1:9.1f}")
+    y, x = (np.arange(side) / side - 0.5 for _ in range(2))
+    part = y[:, None] ** 2 + x**2 < _PART
     settings = {name: needed(find("images", name), folder) for name in names("images")} | SETTINGS
     for title, values in settings.items():
-        step = partial(made, Vary(find("images", title.partition(",")[0]), **values), image)
+        # The only one that needs to know the part.
+        sample = Image(image, foreground=part) if title == "edge-chip" else image
+        step = partial(made, Vary(find("images", title.partition(",")[0]), **values), sample)
         times[title] = measured(*(partial(chosen, mode, step) for mode in columns.values()), samples=samples)
         print(f"{title:<24}" + "".join(f"{spent:12.2f}{spent / outputs:9.1f}" for spent in times[title]), flush=True)
     return times

@@ -12,19 +12,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+import noise
 from anosynth.noise import fbm, lattice, pnoise2, pnoise3
 from anosynth.seeding import as_rng
-
-# Python puts this folder first, where `noise` is this file.
-sys.path[:] = [folder for folder in sys.path if Path(folder).resolve() != Path(__file__).resolve().parent]
-noise: Any = import_module("noise")
 
 
 def measure(*functions: Callable[[], Any], rounds: int = 3) -> list[float]:

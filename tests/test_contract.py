@@ -145,7 +145,7 @@ def test_instances_are_separate(name, make_torus):
     check_labels(anomaly)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.sampled_from(ALL), seed=st.integers(0, 2**32))
 def test_any_draw_of_any_generator_is_honest_or_refused(name, seed, cube):
     generator = Vary(find("pointclouds", name)).draw(Rng(seed))

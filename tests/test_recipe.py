@@ -323,3 +323,11 @@ def test_schemas_say_that_text_is_text():
     assert properties["bank"]["anyOf"] == [{"type": "string"}]
     assert len(properties["blend"]["anyOf"]) == 2
     assert len(properties["strength"]["anyOf"]) == 4
+
+
+def test_ranges_are_checked_together_with_what_else_was_given():
+    codebook = find("features", "codebook-swap")
+    assert Vary(codebook, skip=0.6, strength=(0.7, 1.0)).draw(as_rng(0)).skip == 0.6
+    assert Vary(codebook, skip=(0.1, 0.6), strength=(0.7, 1.0)).draw(as_rng(0)).strength >= 0.7
+    with pytest.raises(ParameterError, match=r"`skip`: 0\.6: must be < `strength`, 0\.2"):
+        Vary(codebook, skip=0.6, strength=(0.2, 1.0))

@@ -3,13 +3,15 @@
     python tools/docs.py                 the tables and stubs
     python tools/docs.py --check         fail if they are stale
     python tools/docs.py --picture       the picture of the README, docs/assets/anosynth.png
-    python tools/docs.py --site [DIR]    the documentation site, to build/site by default; `--keep` keeps its pictures
+    python tools/docs.py --site [DIR]    the documentation site, to build/site by default
+    python tools/docs.py --site --keep   the same, with the pictures that were drawn before
 
 A generated block stands between `<!-- NAME -->` and `<!-- end NAME -->` lines.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import re
 import sys
@@ -17,6 +19,7 @@ from pathlib import Path
 
 from anosynth.generator import FAMILIES, camel, find, names
 from anosynth.recipe import Recipe, recipe_names
+from anosynth.schema import summary
 from anosynth_cli.main import COMMANDS
 
 HOME = Path(__file__).parent.parent
@@ -26,7 +29,7 @@ def generators() -> str:
     rows = []
     for family in FAMILIES:
         rows += [f"| {family} | what it does |", "|---|---|"]
-        rows += [f"| `{name}` | {summary(find(family, name).__doc__)} |" for name in names(family)]
+        rows += [f"| `{name}` | {summary(find(family, name))} |" for name in names(family)]
         rows.append("")
     return "\n".join(rows[:-1])
 
@@ -58,10 +61,6 @@ def stub(family: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def summary(docstring: str | None) -> str:
-    return (docstring or "").strip().split("\n")[0]
-
-
 def filled(text: str) -> str:
     for block in (generators, recipes, commands):
         pattern = rf"(<!-- {block.__name__} -->\n).*?(<!-- end {block.__name__} -->)"
@@ -73,13 +72,13 @@ def filled(text: str) -> str:
 
 
 def main() -> None:
-    if "--site" in sys.argv:
+    given = _given()
+    if given.site:
         from handbook.build import site
 
-        folders = [Path(word) for word in sys.argv[sys.argv.index("--site") + 1 :] if not word.startswith("-")]
-        site(folders[0] if folders else HOME / "build" / "site", keep="--keep" in sys.argv)
+        site(given.site, keep=given.keep)
         return
-    if "--picture" in sys.argv:
+    if given.picture:
         from handbook.montage import write
 
         write(HOME)
@@ -88,12 +87,21 @@ def main() -> None:
     wanted = {readme: filled(readme.read_text())}
     wanted |= {HOME / f"synth/anosynth/{family}/__init__.pyi": stub(family) for family in FAMILIES}
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
-    if "--check" in sys.argv:
+    if given.check:
         if stale:
             sys.exit(f"stale: {', '.join(str(path.relative_to(HOME)) for path in stale)}; run `make docs`")
         return
     for path in stale:
         path.write_text(wanted[path])
+
+
+def _given() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--picture", action="store_true")
+    parser.add_argument("--site", metavar="DIR", nargs="?", type=Path, const=HOME / "build" / "site")
+    parser.add_argument("--keep", action="store_true")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

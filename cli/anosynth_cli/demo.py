@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from . import running
+from . import making, running
 
 EXAMPLE = "anosynth demo demo/"
 
@@ -34,7 +34,7 @@ def _run(
     plan = Plan(parts, find_layout("folder"), recipe=Recipe.read("all-defects"), count=2)
     made = out / "anomalous"
     running.say(f"putting defects on them: anosynth pointcloud --recipe all-defects --count 2 {parts} {made}")
-    running.carry_out(plan, made, workers=1, overwrite=overwrite, on_error="skip", report=True, as_json=json)
+    running.carry_out(making.Given(overwrite=overwrite, json=json), plan, made)
     findings = list(verify(made))
     bad = [finding for finding in findings if finding.state == "bad"]
     running.say(f"verified: {len(findings) - len(bad)} of {len(findings)} samples whole, labels exactly what changed")

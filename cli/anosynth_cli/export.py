@@ -53,6 +53,9 @@ def _run(
 
 
 def _sentence(row: dict[str, Any]) -> str:
+    from .running import number_of
+
     splits = ", ".join(f"{number} {split}" for split, number in row["splits"].items())
-    images = f"{row['images']} images ({splits})" if splits else "0 images"
-    return f"{row['dest']}: {images}: {row['good']} good, {row['defective']} defective with {row['instances']} defects"
+    images = number_of(row["images"], "images") + (f" ({splits})" if splits else "")
+    defects = number_of(row["instances"], "defects")
+    return f"{row['dest']}: {images}: {row['good']} good, {row['defective']} defective with {defects}"

@@ -55,13 +55,13 @@ def _run(
     layers: Annotated[str, typer.Option(help="Layers of the backbone: a,b. Default: its own choice.")] = "",
     weights: Annotated[str, typer.Option(help="File of the backbone's weights.")] = "",
     size: Annotated[int, typer.Option(min=0, help="Pixels on a side that photos are brought to; 0: as is.")] = 0,
-    dim: Annotated[int, typer.Option(min=1, help="Channels of the features of photos.")] = 1536,
+    dim: Annotated[int, typer.Option(min=1, help="Channels of the features of photos.")] = FeatureReading.dim,
 ) -> None:
     from anosynth.datasets.layout import find_layout
     from anosynth.run.of_features import check
 
-    if (layers or weights or size or given.dataset) and not backbone:
-        raise ParameterError("--layers, --weights, --size and --dataset: only for photos, with --backbone")
+    if (layers or weights or size or dim != FeatureReading.dim or given.dataset) and not backbone:
+        raise ParameterError("--layers, --weights, --size, --dim and --dataset: only for photos, with --backbone")
     if backbone and (key or grid or channel_dim is not None):
         raise ParameterError("--key, --grid and --channel-dim: only for files of features, not with --backbone")
     if fit and fitted:
@@ -100,7 +100,7 @@ def _run(
         return
     check(plan)
     _say_fit(plan)
-    making.carry_out(given, plan, out, say=_say_made, noun="files of features")
+    running.carry_out(given, plan, out, say=_say_made, noun="files of features")
 
 
 def _of_dataset(

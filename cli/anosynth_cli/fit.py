@@ -129,17 +129,22 @@ def _goods(good: Path | None, found: Any) -> list[Path]:
 def _check_free(output: Path | None, bank: Path | None, overwrite: bool) -> None:
     if output is not None and output.is_dir():
         raise DataError(f"{output}: a folder: expected the name of a file")
-    if output is not None and output.exists() and not overwrite:
-        raise DataError(f"{output}: is there already\nhint: --overwrite replaces it")
+    for path in [] if output is None or overwrite else [output, _prior_of(output)]:
+        if path.exists():
+            raise DataError(f"{path}: is there already\nhint: --overwrite replaces it")
     if bank is not None and bank.exists() and (not bank.is_dir() or (any(bank.iterdir()) and not overwrite)):
         raise DataError(f"{bank}: is there already and not empty\nhint: --overwrite writes into it")
+
+
+def _prior_of(output: Path) -> Path:
+    return output.with_name(f"{output.stem}-prior.png")
 
 
 def _write_prior(output: Path, prior: Any) -> str:
     from anosynth.io.atomic import atomic_write
     from anosynth.io.png import encode_png
 
-    path = output.with_name(f"{output.stem}-prior.png")
+    path = _prior_of(output)
     with atomic_write(path) as file:
         file.write(encode_png(prior))
     return str(path)

@@ -22,10 +22,9 @@ _MAP = "an image, or of a folder's image of the photo's name"
 _HELP = """Make labelled anomalies on photos.
 
 PATHS are the inputs (files, folders or patterns) and, last, the folder OUT to write to. With --dataset, PATHS is OUT
-alone (default: ./anosynth-out/DATASET). Without --generator and --recipe, the named recipe photo-defects mixes many
-kinds of defects.
-
-With --generator NAME, --help lists the options of that generator too: severity, size, place and so on.
+alone, ./anosynth-out/DATASET if not given. The recipe is photo-defects, a mix of many kinds of defects, unless
+--generator or --recipe names another. With --generator NAME, --help lists the options of that generator, too: severity,
+size, place and so on.
 
 Values: 0.02, a range 0.005:0.03 or 0.005:0.03:log, a choice a|b. Lengths are fractions of the photo's shorter side,
 12px, or 0.3mm together with --mm-per-px; areas are fractions of the photo, 200px2 or 0.5mm2; strengths of full scale.
@@ -84,7 +83,7 @@ def _run(
     if given.dry_run:
         running.print_plan(plan, as_json=given.json)
         return
-    making.carry_out(given, plan, out)
+    running.carry_out(given, plan, out)
 
 
 def _check_units(recipe: Recipe) -> None:

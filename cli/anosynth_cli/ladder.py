@@ -121,7 +121,7 @@ def _run(
             running.say("next: add a column score, then: anosynth threshold " + str(out / "ladder.csv"))
 
     try:
-        making.carry_out(given, plan, out)
+        running.carry_out(given, plan, out)
     except typer.Exit as end:
         if end.exit_code == 3:
             finish()

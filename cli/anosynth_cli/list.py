@@ -21,9 +21,10 @@ def command(arguments: Sequence[str]) -> Callable[..., None]:
 def _run(json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> None:
     """List the generators of every family and the named recipes."""
     from anosynth.recipe import recipe_names
+    from anosynth.schema import summary
 
     rows = [
-        {"family": family, "generator": name, "version": cls.version, "summary": summary(cls.__doc__)}
+        {"family": family, "generator": name, "version": cls.version, "summary": summary(cls)}
         for family in FAMILIES
         for name in names(family)
         for cls in [find(family, name)]
@@ -38,8 +39,3 @@ def _run(json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = 
             if row["family"] == family:
                 sys.stdout.write(f"  {row['generator']!s:<{width}}  {row['summary']}\n")
     sys.stdout.write(f"recipes\n  {'  '.join(recipe_names())}\n")
-
-
-def summary(docstring: str | None) -> str:
-    """Return the first line of a docstring."""
-    return (docstring or "").strip().split("\n")[0]

@@ -29,26 +29,41 @@ COMMANDS = {
 """The commands and their one-line help, so that `--help` needs none of their modules."""
 
 
+_STOPPED = 130
+"""The exit code of what Ctrl-C ended, as shells have it."""
+
+
 def main() -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 usage, 3 done with skipped files or with faults found."""
-    arguments = sys.argv[1:]
     for stream in (sys.stdout, sys.stderr):
         # File names need not be UTF-8; a message about one must not fail for it.
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
-    if arguments == ["--version"]:
-        _print_version()
-        return
-    code = run(arguments)
     try:
+        code = run(sys.argv[1:])
         sys.stdout.flush()
+    except KeyboardInterrupt:
+        code = _STOPPED
     except BrokenPipeError:
         # The reader of our output (`head`, a pager) has gone; that is its right.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+        _drop_output()
+    except OSError as error:
+        code = 1
+        _drop_output()
+        sys.stderr.write(f"error: {error.filename or 'stdout'}: {error.strerror or error}\n")
     sys.exit(code)
+
+
+def _drop_output() -> None:
+    """Let what is still to be written to stdout go nowhere: the interpreter would fail with it once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line `arguments` (without the program's name) and return its exit code."""
+    if list(arguments) == ["--version"]:
+        _print_version()
+        return 0
     from anosynth.errors import AnosynthError, ParameterError, UnknownGenerator
 
     try:
@@ -104,8 +119,10 @@ def _print_version() -> None:
 def _command(name: str, arguments: Sequence[str]) -> tuple[Callable[..., None], str]:
     import importlib
 
+    from .forms import with_forms
+
     module = importlib.import_module(f"anosynth_cli.{name}")
-    return module.command(arguments), module.EXAMPLE
+    return with_forms(module.command(arguments)), module.EXAMPLE
 
 
 def _nothing() -> None:

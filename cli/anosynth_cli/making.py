@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from glob import glob, has_magic
+from importlib import import_module
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any, Optional, get_type_hints
 
@@ -68,6 +70,9 @@ class Given:
     values: dict[str, str] = field(default_factory=dict)
 
 
+_MAKERS = ("images", "pointcloud", "features")
+"""The commands that make data sets, each with options of its own; `ladder` takes some of them over."""
+
 _AFTER_OWN = "seed"
 """In help, a command's own options stand before this one."""
 
@@ -97,13 +102,10 @@ def command(
 
 
 def _check_options(arguments: Sequence[str], whole: Callable[..., None], family: str, chosen: str | None) -> None:
-    """Raise ParameterError for an option that other generators have: the parser would only say that there is none."""
-    known = {"--help"}
-    for name, parameter in inspect.signature(whole).parameters.items():
-        flag = name.replace("_", "-")
-        told = [getattr(extra, "param_decls", None) for extra in getattr(parameter.annotation, "__metadata__", ())]
-        known |= {f"--{flag}", f"--no-{flag}", *(word for words in told for word in words or ())}
-    for flag in (word.partition("=")[0] for word in arguments if word.startswith("--")):
+    """Raise ParameterError for an option of other generators or commands: the parser would only say there is none."""
+    known = _flags(whole) | {"--help"}
+    before_files = takewhile(lambda word: word != "--", arguments)
+    for flag in (word.partition("=")[0] for word in before_files if word.startswith("--")):
         if flag in known:
             continue
         owners = [name for name in names(family) if flag[2:].replace("-", "_") in find(family, name).model_fields]
@@ -114,6 +116,21 @@ def _check_options(arguments: Sequence[str], whole: Callable[..., None], family:
             raise ParameterError(
                 f"{flag}: a parameter of generators ({some}): give --generator, too, or write a recipe"
             )
+        others = [name for name in _MAKERS if flag in _flags(import_module(f"anosynth_cli.{name}")._run)]
+        if others:
+            raise ParameterError(f"{flag}: an option of `anosynth {others[0]}`, not of this command")
+
+
+def _flags(function: Callable[..., None]) -> set[str]:
+    """Return the long options of a command, and those that switch one of them off."""
+    found = set()
+    for name, parameter in inspect.signature(function, eval_str=True).parameters.items():
+        if name == "given":
+            continue
+        flag = name.replace("_", "-")
+        told = [getattr(extra, "param_decls", None) for extra in getattr(parameter.annotation, "__metadata__", ())]
+        found |= {f"--{flag}", f"--no-{flag}", *(word for words in told for word in words or ())}
+    return found
 
 
 def _joined(run: Callable[..., None], defaults: dict[str, Any], without: Sequence[str]) -> Callable[..., None]:
@@ -189,38 +206,11 @@ def plan_of(
         raise ParameterError("--root and --category: only together with --dataset")
     if len(paths) < 2:
         raise ParameterError(f"PATHS: expected inputs and OUT\nhint: {example}")
+    if os.path.isfile(paths[-1]):  # noqa: PTH113 - a name that is too long is told where OUT is made
+        raise DataError(f"{paths[-1]}: is not a folder\nhint: the last path is OUT, the folder to write to")
     home, only, origin = _inputs_by_url(paths[:-1], plain)
     split = running.parse_split(given.split)
     return Plan(home, find_layout(plain), only=only, split=split, origin=origin, **common), paths[-1]
-
-
-def carry_out(
-    given: Given,
-    plan: Plan,
-    out: Path,
-    *,
-    say: Callable[[dict[str, Any]], str] = lambda record: "",
-    noun: str = "anomalous samples",
-) -> None:
-    """Run a plan as a command line asks for, print the outcome and exit with its code.
-
-    Args:
-        say: returns a line on the first record that was made.
-        noun: what a made record is one of.
-    """
-    running.carry_out(
-        plan,
-        out,
-        workers=given.workers,
-        engine=given.engine,
-        address=given.address,
-        overwrite=given.overwrite,
-        on_error=given.on_error,
-        report=given.report,
-        as_json=given.json,
-        say=say,
-        noun=noun,
-    )
 
 
 def _inputs_by_url(paths: Sequence[Path], plain: str) -> tuple[Path, tuple[Path, ...], str]:
@@ -237,7 +227,7 @@ def _inputs_by_url(paths: Sequence[Path], plain: str) -> tuple[Path, tuple[Path,
 def _inputs(paths: Sequence[Path], plain: str) -> tuple[Path, tuple[Path, ...]]:
     """Return the root of the inputs and the files below it; () stands for all files of a folder."""
     from anosynth.datasets.layout import find_layout
-    from anosynth.run.plan import plain_inputs
+    from anosynth.run._inputs import plain_inputs
 
     if len(paths) == 1 and paths[0].is_dir():
         return paths[0], ()

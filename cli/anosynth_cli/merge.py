@@ -50,9 +50,12 @@ def _run(
 
 
 def _sentence(row: dict[str, Any]) -> str:
+    from .running import number_of
+
     what = f"{row['shards']} shards: " if row["shards"] else "one data set already: "
-    copied = f", {row['copied']} normal samples copied" if row["copied"] else ""
+    copied = f", {number_of(row['copied'], 'normal samples')} copied" if row["copied"] else ""
     skipped = f", {row['skipped']} skipped" if row["skipped"] else ""
-    files = f"; {row['files']} files brought here" if row["files"] else ""
+    files = f"; {number_of(row['files'], 'files')} brought here" if row["files"] else ""
     report = f"\nreport: {row['report']}" if row["report"] else ""
-    return f"{row['out']}: {what}{row['made']} anomalous samples{copied}{skipped}{files}{report}"
+    made = number_of(row["made"], "anomalous samples")
+    return f"{row['out']}: {what}{made}{copied}{skipped}{files}{report}"

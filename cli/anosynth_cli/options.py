@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Optional, get_args, get_origin
 
 import typer
@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from anosynth.generator import Generator
 from anosynth.params import Area, extra_of
 
-_FORMS: dict[Any, str] = {int: "INTEGER", bool: "true|false", float: "NUMBER", str: "TEXT"}
+from .forms import FORMS, declare
 
 
 def given(arguments: Sequence[str], *flags: str) -> str | None:
@@ -60,8 +60,7 @@ def with_parameters(function: Callable[..., None], generator: type[Generator]) -
         values = {name: kwargs.pop(name) for name in fields}
         function(*args, values={name: value for name, value in values.items() if value is not None}, **kwargs)
 
-    command.__signature__ = inspect.Signature([*kept, *options])  # type: ignore[attr-defined]
-    command.__annotations__ = {parameter.name: parameter.annotation for parameter in [*kept, *options]}
+    declare(command, inspect.Signature([*kept, *options]))
     return command
 
 
@@ -72,30 +71,35 @@ def describe(generator: type[Generator], name: str) -> str:
     text = field.description or ""
     if extra.get("unit"):
         text += f" ({extra['unit']})"
-    low, high = bounds(extra)
-    if low or high:
-        text += f"; {low}{' ' if low and high else ''}{high}"
+    if bounds(extra):
+        text += f"; {bounds(extra)}"
+    varied = ranged(extra)
+    return f"{text}; varies over {varied}" if varied else f"{text}; default {written(field.default)}"
+
+
+def bounds(extra: Mapping[str, Any]) -> str:
+    """Return the bounds of a parameter in words, such as `above 0 to 0.5`, "" if it has none."""
+    words = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "below"}
+    return " ".join(f"{word} {extra[bound]:.7g}" for bound, word in words.items() if bound in extra)
+
+
+def ranged(extra: Mapping[str, Any]) -> str:
+    """Return what a parameter varies over as it is written, "" if it is fixed unless given."""
     vary = extra.get("vary")
-    if vary is not None:
-        text += f"; varies over {vary if isinstance(vary, str) else ':'.join(map(str, vary))}"
-    else:
-        text += f"; default {field.default}"
-    return text
+    return "" if vary is None else vary if isinstance(vary, str) else ":".join(map(str, vary))
 
 
-def bounds(extra: Any) -> tuple[str, str]:
-    """Return the lower and the upper bound as texts, "" where there is none."""
-    low = f">= {extra['minimum']}" if "minimum" in extra else ""
-    low = f"> {extra['exclusiveMinimum']}" if "exclusiveMinimum" in extra else low
-    high = f"<= {extra['maximum']}" if "maximum" in extra else ""
-    high = f"< {extra['exclusiveMaximum']}" if "exclusiveMaximum" in extra else high
-    return low, high
+def written(value: Any) -> str:
+    """Return a default as it is written on the command line; "empty" for no text."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "empty" if value == "" else str(value)
 
 
 def form(field: FieldInfo) -> str:
     """Return the written form of a field's values, for help and tables."""
     if get_origin(field.annotation) is Literal:
         return "|".join(str(value) for value in get_args(field.annotation))
-    if field.annotation in _FORMS:
-        return _FORMS[field.annotation]
+    if field.annotation in FORMS:
+        return FORMS[field.annotation]
     return "AREA" if get_args(Area)[1] in field.metadata else "LENGTH"

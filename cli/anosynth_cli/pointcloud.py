@@ -20,7 +20,7 @@ _DEFAULT = "perlin-surface"
 _HELP = """Make labelled anomalies on point clouds, meshes and depth maps.
 
 PATHS are the inputs (files, folders or patterns) and, last, the folder OUT to write to. With --dataset, PATHS is OUT
-alone (default: ./anosynth-out/DATASET).
+alone, ./anosynth-out/DATASET if not given. With --generator NAME, --help lists the options of that generator.
 
 Values: 0.02, a range 0.005:0.03 or 0.005:0.03:log, a choice a|b. Lengths are fractions of the bounding-box diagonal,
 or 0.15mm, if the file says its unit or --unit does for files that do not.
@@ -47,7 +47,7 @@ def _run(
     if given.dry_run:
         running.print_plan(plan, as_json=given.json)
         return
-    making.carry_out(given, plan, out, say=_say_lengths)
+    running.carry_out(given, plan, out, say=_say_lengths)
 
 
 def _say_lengths(record: dict[str, Any]) -> str:

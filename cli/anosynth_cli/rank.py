@@ -84,6 +84,9 @@ def _run(
         raise ParameterError("--masks, --layout: speak of real defects: give --real")
     if html is not None and html.is_dir():
         raise DataError(f"{html}: a folder: expected the name of a file")
+    if html is not None and not html.parent.is_dir():
+        # To say so after minutes of work would be too late.
+        raise DataError(f"{html}: cannot be written: there is no folder {html.parent}")
     settings = Settings(
         backbone=backbone, layers=_words(layers), weights=weights, size=size, seeds=seeds, seed=seed, made=made,
         held_out=held_out, space=space, align=align, foreground=foreground, mm_per_px=mm_per_px, unit=unit,

@@ -12,14 +12,18 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import count, islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from anosynth.datasets.layout import Layout
+from anosynth.datasets.layout import Layout, find_layout
 from anosynth.errors import DataError, ParameterError
 from anosynth.io.remote import url_of
 from anosynth.run import Plan, run
+from anosynth.run._inputs import plain_inputs
+
+if TYPE_CHECKING:
+    from .making import Given
 
 ROOTS = "ANOSYNTH_DATASETS"
 """Environment variable: the folder in which data sets are looked for by the name of their layout."""
@@ -27,7 +31,11 @@ ROOTS = "ANOSYNTH_DATASETS"
 VIEWS = 40
 """Samples with a 3-D view in the report."""
 
+_OTHERS = {"photos": ("pointcloud", "folder"), "folder": ("images", "photos")}
+"""By the layout of plain files, the other command that one may have meant, and its layout."""
+
 _SHOWN = 40
+_COUNTED = ("samples", "files", "images", "defects")
 _ALIKE = 10
 """From so many samples on, skipped for one and the same reason, it is said once."""
 
@@ -86,25 +94,42 @@ def print_plan(plan: Plan, *, as_json: bool) -> None:
     """Print what a plan would make and cost: a line a sample, JSON lines with `as_json`, the last one of kind total."""
     from anosynth.run.estimate import estimate
 
+    total = _counted_samples(plan)
     for job in plan.jobs() if as_json else islice(plan.jobs(), _SHOWN):
         row = {"id": job.id, "kind": job.kind, "source": job.source.path.as_posix(), "generator": job.generator}
         if as_json:
             sys.stdout.write(json.dumps(row) + "\n")
         else:
             drawn = {k: v for k, v in job.generator.items() if k not in ("generator", "family", "version")}
-            values = " ".join(f"{name}={_short(value)}" for name, value in drawn.items())
+            values = " ".join(f"{name}={_short(value)}" for name, value in drawn.items() if value != "")
             name = job.generator.get("generator", "copy")
             sys.stdout.write(f"{row['source']} -> {job.id}  {name}  {values}".rstrip() + "\n")
     cost = estimate(plan)
     if as_json:
         sys.stdout.write(json.dumps({"kind": "total", **asdict(cost)}) + "\n")
         return
-    if len(plan) > _SHOWN:
-        sys.stdout.write(f"... and {len(plan) - _SHOWN} more\n")
-    copied = f" and {cost.copied} normal samples copied" if cost.copied else ""
-    say(f"{cost.made} samples would be made{copied}; nothing was")
+    if total > _SHOWN:
+        sys.stdout.write(f"... and {total - _SHOWN} more\n")
+    copied = f" and {number_of(cost.copied, 'normal samples')} copied" if cost.copied else ""
+    say(f"{number_of(cost.made, 'samples')} would be made{copied}; nothing was")
     if cost.bytes is not None and cost.seconds is not None:
         say(f"about {_size(cost.bytes)} and {_duration(cost.seconds)} of CPU time, going by {cost.tried} of them")
+
+
+def _counted_samples(plan: Plan) -> int:
+    """Return how many samples a plan has.
+
+    Raises:
+        DataError: it has none; if another command reads what is there, the message says so.
+    """
+    try:
+        return len(plan)
+    except DataError as error:
+        name, layout = _OTHERS.get(plan.layout.name, ("", ""))
+        found = plain_inputs(plan.root, find_layout(layout)) if name and not plan.only else []
+        if not found or "\nhint: " in str(error):
+            raise
+        raise DataError(f"{error}\nhint: `anosynth {name}` reads {found[0]} and its like") from None
 
 
 def _size(number: float) -> str:
@@ -123,28 +148,25 @@ def _duration(seconds: float) -> str:
 
 
 def carry_out(
+    given: Given,
     plan: Plan,
     out: Path,
     *,
-    workers: int,
-    engine: str = "local",
-    address: str = "",
-    overwrite: bool,
-    on_error: str,
-    report: bool,
-    as_json: bool,
     say: Callable[[dict[str, Any]], str] = lambda record: "",
     noun: str = "anomalous samples",
 ) -> None:
-    """Run a plan with a progress bar, write the report, print the outcome and exit with its code.
+    """Run a plan as a command line asks for, with a progress bar, write the report and print the outcome.
 
     Args:
         say: returns a line on the first record that was made.
         noun: what a made record is one of.
+
+    Raises:
+        typer.Exit: something was skipped: with 3, or with 1 if nothing was made.
     """
-    if on_error not in ("skip", "stop"):
-        raise ParameterError(f"--on-error: {on_error}: must be skip or stop")
-    total = len(plan)
+    if given.on_error not in ("skip", "stop"):
+        raise ParameterError(f"--on-error: {given.on_error}: must be skip or stop")
+    total, pages = _counted_samples(plan), given.report and plan.shard[1] == 1
     first: list[str] = []
 
     def notice(record: dict[str, Any]) -> None:
@@ -159,12 +181,12 @@ def carry_out(
             summary = run(
                 plan,
                 out,
-                workers=workers,
-                engine=engine,
-                address=address,
-                overwrite=overwrite,
-                on_error=on_error,
-                views=VIEWS if report and plan.shard[1] == 1 else 0,
+                workers=given.workers,
+                engine=given.engine,
+                address=given.address,
+                overwrite=given.overwrite,
+                on_error=given.on_error,
+                views=VIEWS if pages else 0,
                 progress=notice,
             )
     except KeyboardInterrupt:
@@ -172,11 +194,11 @@ def carry_out(
     finally:
         signal.signal(signal.SIGTERM, before)
     page = None
-    if report and plan.shard[1] == 1:
+    if pages:
         from anosynth.run import write_report
 
         page = write_report(out, summary.views)
-    _print_outcome(summary, url_of(out) or out, page, first, noun, as_json=as_json)
+    _print_outcome(summary, url_of(out) or out, page, first, noun, as_json=given.json)
     if summary.skipped:
         raise typer.Exit(3 if summary.made else 1)
 
@@ -204,15 +226,18 @@ def _print_outcome(
         if line:
             say(line)
     kept = f", {summary.kept} of them from an earlier run" if summary.kept else ""
-    copied = f", {_counted(summary.copied, 'normal samples')} copied" if summary.copied else ""
+    copied = f", {number_of(summary.copied, 'normal samples')} copied" if summary.copied else ""
     skipped = f", {summary.skipped} skipped" if summary.skipped else ""
-    sys.stdout.write(f"{out}: {_counted(summary.made, noun)}{copied}{skipped}{kept}\n")
+    sys.stdout.write(f"{out}: {number_of(summary.made, noun)}{copied}{skipped}{kept}\n")
     if page:
         sys.stdout.write(f"report: {page}\n")
 
 
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun if number != 1 else noun.replace('samples', 'sample').replace('files', 'file')}"
+def number_of(number: int, noun: str) -> str:
+    """Return a number of things, `noun` being their name in the plural."""
+    for many in _COUNTED if number == 1 else ():
+        noun = noun.replace(many, many[:-1])
+    return f"{number} {noun}"
 
 
 def _gathered(problems: Sequence[str]) -> Iterator[str]:

@@ -19,7 +19,7 @@ EXAMPLE = "anosynth show perlin-surface"
 
 FamilyName = Annotated[
     Optional[str],  # noqa: UP045 - evaluated at run time
-    typer.Option("--family", help="Family of the generator, where several have one of this name."),
+    typer.Option("--family", help="Family of the generator, where its name has others."),
 ]
 
 
@@ -32,12 +32,18 @@ def _run(
     family: FamilyName = None,
     json: Annotated[bool, typer.Option("--json", help="Print the parameters as JSON Schema.")] = False,
 ) -> None:
-    """Show a generator (formula, source, parameters, bounds, an example line) or a named recipe."""
+    """Show a generator (formula, source, parameters, bounds, an example line), or a named recipe as JSON.
+
+    Of a recipe and a generator of one name (nsa) it is the recipe; with --family it is the generator.
+    """
     from anosynth.recipe import Recipe, recipe_names
     from anosynth.schema import generator_schema
 
-    if name in recipe_names():
+    if name in recipe_names() and family is None:
         sys.stdout.write(jsonlib.dumps(Recipe.read(name).record(), indent=1) + "\n")
+        for other in FAMILIES:
+            if name in names(other):
+                sys.stderr.write(f"There is a generator of this name, too: anosynth show --family {other} {name}\n")
         return
     cls = find(family_of(name, family), name)
     if json:

@@ -2,7 +2,7 @@
 
     AnosynthError
     ├── ParameterError     (ValueError)   a parameter, recipe or option has a value that it cannot have
-    ├── UnknownGenerator   (LookupError)  no generator, recipe or layout of that name
+    ├── UnknownGenerator   (LookupError)  no generator, recipe, layout, export or toy of that name
     ├── DataError          (ValueError)   an input file or sample cannot be used
     │   ├── Impossible                    nor would another draw help
     │   └── NotMade                       no honest anomaly could be made of this sample
@@ -26,7 +26,7 @@ class ParameterError(AnosynthError, ValueError):
 
 
 class UnknownGenerator(AnosynthError, LookupError):
-    """No generator, recipe or layout goes by that name."""
+    """No generator, recipe, layout, export or toy goes by that name."""
 
 
 class DataError(AnosynthError, ValueError):

@@ -39,9 +39,8 @@ def faith(changed: NDArray[np.bool_], mask: NDArray[np.bool_]) -> Faith:
 
 def changed_rows(before: NDArray[Any], after: NDArray[Any]) -> NDArray[np.bool_]:
     """Return (N,) bool: the rows of two (N, ...) arrays of one dtype that differ in any bit (NaN equals itself)."""
-    same_type = np.ascontiguousarray(before), np.ascontiguousarray(after)
     if not before.size:
         return np.zeros(len(before), dtype=np.bool_)
-    a, b = (array.view(np.uint8).reshape(len(array), -1) for array in same_type)
+    a, b = (np.ascontiguousarray(array).view(np.uint8).reshape(len(array), -1) for array in (before, after))
     different: NDArray[np.bool_] = (a != b).any(axis=1)
     return different

@@ -56,11 +56,15 @@ class Vary:
             elif isinstance(value, (Range, Choice)):
                 raise ParameterError(f"`{name}`: {value}: must be one text")
             self.values[name] = value
-            for end in value.ends() if isinstance(value, (Range, Choice)) else (value,):
-                # Building a generator of each end is the one check of types; a draw lies between checked ends.
-                plain = getattr(generator(**{name: end}), name)
+        ends = {name: _ends(value) for name, value in self.values.items()}
+        for name, field in fields.items():
+            for number, end in enumerate(ends[name]):
+                # Building a generator of each end, with like ends of what else was given, is the one check of types
+                # and of values that must go together; a draw lies between checked ends.
+                others = {other: ends[other][min(number, len(ends[other]) - 1)] for other in values}
+                plain = getattr(generator(**{**others, name: end}), name)
                 check_bounds(name, plain, field)
-                if end is value:
+                if end is self.values[name]:
                     self.values[name] = plain
         self._whole = {name for name, field in fields.items() if field.annotation is int}
 
@@ -240,6 +244,10 @@ def _whole_number(loader: _Loader, node: yaml.ScalarNode) -> int:
 
 
 _Loader.add_constructor("tag:yaml.org,2002:int", _whole_number)
+
+
+def _ends(value: Any) -> tuple[Any, ...]:
+    return value.ends() if isinstance(value, (Range, Choice)) else (value,)
 
 
 def _part(part: Any) -> tuple[float, Vary]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from .generator import FAMILIES, Generator, find, names
@@ -34,12 +35,17 @@ def generator_schema(cls: type[Generator]) -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": cls.name,
-        "description": (cls.__doc__ or "").strip().split("\n")[0],
+        "description": summary(cls),
         "type": "object",
         "properties": properties,
         "required": ["generator"],
         "additionalProperties": False,
     }
+
+
+def summary(thing: object) -> str:
+    """Return the first line of what a class, a module or a function says of itself, "" if it says nothing."""
+    return inspect.cleandoc(thing.__doc__ or "").partition("\n")[0]
 
 
 def recipe_schema() -> dict[str, Any]:

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from anosynth.audit import audit
+
 SIZE = (64, 80)
 
 
@@ -51,3 +53,13 @@ def mvtec(root: Path, make=honest, count=6, *, kind="scratch") -> Path:
         if mask is not None:
             save(data / "ground_truth" / kind / f"s{number:03d}_001_mask.png", np.asarray(mask) * np.uint8(255))
     return root / "data"
+
+
+def codes(outcome, *, faults=True):
+    """Return the findings that are faults, or those that are none, by their codes."""
+    return {finding.code: finding for finding in outcome.findings if finding.fault is faults}
+
+
+def run(tmp_path, make=honest, **options):
+    """Audit a data set of `mvtec` with its sources."""
+    return audit(mvtec(tmp_path, make), sources=tmp_path / "sources", **options)

@@ -12,6 +12,7 @@ import pytest
 from audit_sets import blob, mvtec, save, shot
 
 from anosynth.audit import audit
+from anosynth.audit.compare import PROPERTIES
 from anosynth_cli.main import run
 
 KEYS = ["audit", "data", "honest", "counts", "splits", "limits", "findings", "properties", "against"]
@@ -90,6 +91,24 @@ def test_json_is_one_object_of_stable_keys(bad, honest, capsys):
     assert record["against"]["distances"]["area"]["ks"] == 0
     assert record["properties"]["area"]["count"] == 6
     assert record["properties"]["instances"] is None
+
+
+def test_a_reference_stands_beside_what_is_audited(bad, honest, tmp_path, capsys):
+    page = tmp_path / "audit.html"
+    line = ["audit", str(bad), "--sources", str(bad.parent / "sources"), "--against", str(honest)]
+    assert run([*line, "--html", str(page)]) == 3
+    lines = capsys.readouterr().out.splitlines()
+    heads = next(" ".join(line.split()) for line in lines if "by chance" in line)
+    assert heads == "n 5 % median 95 % ref. n ref. 5 % ref. median ref. 95 % KS by chance"
+    rows = {line.split()[0]: line.split() for line in lines if line}
+    assert rows["area"][1:5] == rows["area"][5:9]
+    assert rows["area"][9:] == ["0.00", "<", "0.78"]
+    assert rows["leak"][5:] == ["0", "-", "-", "-", "-", "-"]
+    assert f"ref.: {honest}: 6 anomalous photos" in lines
+    text = page.read_text(encoding="utf-8")
+    assert text.count("<th>reference</th>") == len(PROPERTIES)
+    assert f"reference: {honest}" in text
+    assert "below 0.78" in text
 
 
 def test_pairs_on_the_command_line(bad, capsys):

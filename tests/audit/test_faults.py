@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from audit_sets import SIZE, blob, honest, mvtec, save, shot
+from audit_sets import SIZE, blob, codes, honest, mvtec, run, save, shot
+from PIL import Image
 
-from anosynth.audit import audit
-
-
-def codes(outcome, *, faults=True):
-    return {finding.code: finding for finding in outcome.findings if finding.fault is faults}
-
-
-def run(tmp_path, make=honest, **options):
-    return audit(mvtec(tmp_path, make), sources=tmp_path / "sources", **options)
+from anosynth.audit import audit, ledger, looks
 
 
 def test_an_honest_set_has_no_faults(tmp_path):
@@ -182,6 +175,42 @@ def test_nearly_the_same_picture(tmp_path):
         "as part/test/good/603.png (test, train)"
     ]
     assert [case.path for case in codes(outcome, faults=False)["near-duplicate"].cases] == ["part/train/good/602.png"]
+
+
+def test_the_same_picture_in_another_size(tmp_path):
+    data = mvtec(tmp_path)
+    smooth = np.asarray(Image.fromarray(shot(0)).resize((160, 128), Image.Resampling.BILINEAR))
+    save(data / "part" / "train" / "good" / "large.png", smooth)
+    (case,) = codes(audit(data), faults=False)["near-duplicate"].cases
+    assert {case.path, case.text.removeprefix("as ")} == {"part/train/good/000.png", "part/train/good/large.png"}
+
+
+def test_what_was_not_looked_at_is_told(tmp_path, monkeypatch):
+    data = mvtec(tmp_path)
+    noise = np.random.default_rng(0).integers(-1, 2, SIZE)
+    for number in (1, 2):
+        save(data / "part" / "train" / "good" / f"60{number}.png", shot(number) + noise)
+    monkeypatch.setattr(looks, "LOOKED_AT", 1)
+    monkeypatch.setattr(ledger, "LOOKED_AT", 1)
+    found = codes(audit(data), faults=False)
+    assert (found["near-duplicate"].count, found["not-sought"].cases[0].text) == (
+        1,
+        "2 pairs look alike, 1 were read again",
+    )
+    monkeypatch.setattr(ledger, "MOST", 19)
+    (case,) = codes(audit(data), faults=False)["not-sought"].cases
+    assert (case.path, case.text) == ("part", "20 photos, at most 19")
+
+
+def test_masks_of_16_bit_and_of_several_tones(tmp_path):
+    data = mvtec(tmp_path)
+    mask = data / "part" / "ground_truth" / "scratch" / "s000_001_mask.png"
+    Image.fromarray(blob(0).astype(np.uint16) * 255).save(mask)
+    (case,) = codes(audit(data))["mask-values"].cases
+    assert case.text == "uint16, expected 8 bit"
+    save(mask, np.where(blob(0), 200 + np.arange(SIZE[1]) % 2, 0))
+    (case,) = codes(audit(data, layout="folder"))["mask-values"].cases
+    assert case.text == "holds 200, 201, expected 0 and one other"
 
 
 def test_files_that_are_damaged_missing_or_out_of_place(tmp_path):

@@ -4,18 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from audit_sets import blob, honest, mvtec, save, shot
+from audit_sets import blob, codes, honest, mvtec, run, save, shot
 
 from anosynth.audit import Limits, audit, find, plain
 from anosynth.errors import DataError, ParameterError, UnknownGenerator
-
-
-def codes(outcome, *, faults=True):
-    return {finding.code: finding for finding in outcome.findings if finding.fault is faults}
-
-
-def run(tmp_path, make=honest, **options):
-    return audit(mvtec(tmp_path, make), sources=tmp_path / "sources", **options)
 
 
 def test_a_source_that_is_another_picture_is_named(tmp_path):
@@ -40,6 +32,18 @@ def test_grey_sources_of_coloured_photos_fit(tmp_path):
         return np.dstack([after] * 3), mask
 
     assert run(tmp_path, coloured).counts["compared"] == 6
+
+
+def test_sources_with_opacity_fit_what_has_none(tmp_path):
+    def coloured(image, number):
+        after, mask = honest(image, number)
+        return np.dstack([after] * 3), mask
+
+    data = mvtec(tmp_path, coloured)
+    for path in (tmp_path / "sources").iterdir():
+        number = int(path.stem[1:])
+        save(path, np.dstack([shot(200 + number)] * 3 + [np.full((64, 80), 255)]))
+    assert audit(data, sources=tmp_path / "sources").counts["compared"] == 6
 
 
 def test_matching_finds_sources_whatever_their_names(tmp_path):
@@ -168,3 +172,12 @@ def test_the_hint_for_a_reference_is_not_that_for_the_audited_set(tmp_path):
     assert "masks/NAME.png" in hint
     assert "--images" not in hint
     assert "--layout" not in hint
+
+
+@pytest.mark.parametrize("name", ["manifest.jsonl", "manifest_train.jsonl"])
+def test_manifests_of_other_tools_are_none_of_ours(tmp_path, name):
+    data = mvtec(tmp_path)
+    (data / name).write_text('{"image": "part/test/scratch/s000_001.png"}\n')
+    outcome = audit(data)
+    assert outcome.honest
+    assert not outcome.found.made

@@ -195,3 +195,26 @@ def test_a_mask_belongs_to_the_test_photo_of_its_name(tmp_path):
     found = find(data)
     owners = [sample.path for sample in found.samples if any("s001" in mask for mask in sample.masks)]
     assert owners == ["part/test/scratch/s001_001.png"]
+
+
+def test_real_iad_without_its_tables_is_read_by_names(outs, tmp_path):
+    toy = shutil.copytree(outs("real-iad").parent / "toy-real-iad", tmp_path / "toy")
+    listed = {(sample.path, sample.kind, sample.masks) for sample in find(toy).samples}
+    shutil.rmtree(toy / "realiad_jsons")
+    photo = next(path for path in sorted(toy.rglob("*.jpg")) if "/NG/" in path.as_posix())
+    save(photo.with_name("lost_mask.png"), shot(0))
+    save(toy / "overview.png", shot(0))
+    found = find(toy)
+    assert found.layout == "real-iad"
+    assert {(sample.path, sample.kind, sample.masks) for sample in found.samples} == listed
+    assert {sample.split for sample in found.samples} == {""}
+    assert found.orphans == [photo.with_name("lost_mask.png").relative_to(toy).as_posix()]
+    assert found.strays == ["overview.png"]
+
+
+def test_what_a_table_names_and_is_gone_is_told(outs, tmp_path):
+    toy = shutil.copytree(outs("real-iad").parent / "toy-real-iad", tmp_path / "toy")
+    gone = next(path for path in sorted(toy.rglob("*.jpg")) if "/OK/" in path.as_posix())
+    gone.unlink()
+    (finding,) = (one for one in audit(toy).findings if one.code == "missing-file")
+    assert [case.path for case in finding.cases] == [gone.relative_to(toy).as_posix()]

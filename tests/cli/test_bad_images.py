@@ -4,41 +4,28 @@ from __future__ import annotations
 
 import io
 import json
-import logging
 import os
-import re
-import shlex
 import struct
-import subprocess
-import sys
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+from command_kit import clear, encoded, fails_alone, grain, process, rows
 from PIL import Image as Pillow
 
 from anosynth.io.images import MAX_PIXELS, read_image
 from anosynth.io.png import SIGNATURE, encode_png
-from anosynth_cli.main import run
 
-TIMEOUT = 60
 FAST = "images --no-report -g stain --area 0.05"
 ROW, COLUMN = np.mgrid[0:40, 0:56]
 DRAW = np.random.default_rng(4)
 RGB = np.stack([4 * COLUMN, 5 * ROW, 2 * (ROW + COLUMN)], axis=2).astype(np.uint8)
 GREY = RGB[:, :, 2].copy()
-NOISE = DRAW.integers(0, 256, (40, 56, 3), dtype=np.uint8)
+NOISE = grain()
 RGBA, FIVE = np.dstack([RGB, GREY + 1]), np.dstack([RGB, RGB[:, :, :2]])
 DISC = np.hypot(ROW - 20, COLUMN - 28) < 15
-
-
-def encoded(pixels, form: str = "PNG", mode: str | None = None, **options) -> bytes:
-    stream = io.BytesIO()
-    picture = Pillow.fromarray(pixels)
-    (picture.convert(mode) if mode else picture).save(stream, form, **options)
-    return stream.getvalue()
 
 
 def frames(form: str) -> bytes:
@@ -156,33 +143,9 @@ GOOD = {
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("ANOSYNTH_DATASETS", raising=False)
-    (tmp_path / "good").mkdir()
-    return tmp_path
-
-
-@pytest.fixture
-def call(capsys, caplog):
-    """Run a line; return its exit code, its stdout and its stderr, remarks included."""
-    caplog.set_level(logging.WARNING, logger="anosynth")
-
-    def calling(line: str) -> tuple[int, str, str]:
-        caplog.clear()
-        code = run(shlex.split(line))
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        assert "Warning" not in err
-        return code, out, "".join(f"{record.getMessage()}\n" for record in caplog.records) + err
-
-    return calling
-
-
-def process(*words: str, **more) -> subprocess.CompletedProcess:
-    line = [sys.executable, "-m", "anosynth_cli", *words]
-    more = {"capture_output": True, "text": True, "errors": "surrogateescape", "timeout": TIMEOUT, **more}
-    return subprocess.run(line, check=False, **more)
+def home(here) -> Path:
+    (here / "good").mkdir()
+    return here
 
 
 def put(folder: Path, **files: bytes) -> None:
@@ -190,37 +153,12 @@ def put(folder: Path, **files: bytes) -> None:
         (folder / name.replace("_", ".")).write_bytes(data)
 
 
-def clear(message: str, name: str) -> None:
-    """Assert that a `skipped:` message is one line about this file, with at most a hint."""
-    first, *rest = message.splitlines()
-    assert first.startswith(f"skipped: {name}: ")
-    assert first.count(name) == 1
-    assert len(first) < 300
-    assert all(line.startswith(("hint: ", "      ")) for line in rest)
-    for word in ("internal error", "Error", "Errno", "0x", "numpy", "site-packages", "<class", "PIL", "imagecodecs"):
-        assert word not in message, f"not for users: {word}"
-
-
-def rows(out: Path) -> list[dict]:
-    return [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()][1:]
-
-
 # Files.
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_photo_alone_fails_in_one_clear_line(home, call, name):
-    data, says = BAD[name]
-    (home / "good" / name).write_bytes(data)
-    code, out, err = call(f"{FAST} good/{name} out")
-    assert code == 1
-    assert out == "out: 0 anomalous samples, 1 skipped\n"
-    clear(err, name)
-    assert says in err
-    [line] = rows(home / "out")
-    assert line["status"] == "skipped"
-    assert f"skipped: {line['reason']}\n" == err
-    assert [path.name for path in (home / "out").iterdir()] == ["manifest.jsonl"]
+    fails_alone(call, FAST, home / "good" / name, *BAD[name])
 
 
 def test_bad_photos_cost_the_good_ones_nothing(home, call):
@@ -428,34 +366,14 @@ def test_channels_that_png_would_take_for_opacity(home, call):
 
 
 @pytest.mark.slow
-def test_a_pipe_does_not_hang(home):
-    os.mkfifo(home / "good" / "pipe.png")
-    done = process(*FAST.split(), "good/pipe.png", "out")
-    assert (done.returncode, done.stderr) == (1, "skipped: pipe.png: not a regular file\n")
+def test_pipes_for_masks_and_maps_do_not_hang(home):
     (home / "good" / "photo.png").write_bytes(PNG)
-    done = process(*FAST.split(), "good", "out2")
-    assert done.returncode == 3
-    assert (home / "out2/anomalous/photo_000.png").exists()
-    # A mask beside a photo, a map and a bank are not waited for either.
     os.mkfifo(home / "good" / "photo_mask.png")
-    assert process(*FAST.split(), "good", "out3").returncode == 1
+    assert process(*FAST.split(), "good", "out").returncode == 1
     (home / "good" / "photo_mask.png").unlink()
-    done = process(*FAST.split(), "--roi", "good/pipe.png", "good/photo.png", "out4")
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
-
-
-@pytest.mark.slow
-def test_names_that_are_not_utf8(home):
-    for raw in (b"a\xff.png", b"b\xfe\x80.png"):
-        (home / "good" / os.fsdecode(raw)).write_bytes(PNG if raw.startswith(b"a") else b"")
-    done = process("images", "-g", "stain", "--area", "0.05", "good", "out")
-    assert done.returncode == 3
-    assert "skipped: b\\udcfe\\udc80.png: an empty file" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert [os.fsencode(path.name) for path in (home / "out/anomalous").iterdir()] == [b"a\xff_000.png"]
-    for command in ("verify", "replay"):
-        assert process(command, "out").returncode == 0
+    os.mkfifo(home / "pipe.png")
+    done = process(*FAST.split(), "--roi", "pipe.png", "good/photo.png", "out2")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
 
 
 @pytest.mark.slow
@@ -468,52 +386,8 @@ def test_a_large_photo_gives_no_warning(home):
         assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_device_dangling_links_and_links_in_a_circle(home, call):
-    (home / "good" / "zero.png").symlink_to("/dev/zero")
-    (home / "good" / "gone.png").symlink_to("nowhere.png")
-    (home / "good" / "loop.png").symlink_to("loop.png")
-    (home / "good" / "again").symlink_to(home / "good")
-    (home / "good" / "up").symlink_to("..")
-    code, out, err = call(f"{FAST} good out")
-    assert (code, out) == (1, "out: 0 anomalous samples, 3 skipped\n")
-    assert "skipped: zero.png: not a regular file\n" in err
-    assert "skipped: gone.png: no such file\n" in err
-    assert "skipped: loop.png: " in err
-    assert len(err.splitlines()) == 3
-    (home / "good" / "photo.png").write_bytes(PNG)
-    assert call(f"{FAST} good out2")[:2] == (3, "out2: 1 anomalous sample, 3 skipped\n")
-
-
-def test_a_folder_with_the_name_of_a_photo(home, call):
-    (home / "good" / "x.png").mkdir()
-    code, _, err = call(f"{FAST} good/x.png out")
-    assert (code, err) == (1, "error: good/x.png: no normal samples found\n")
-    (home / "good" / "x.png" / "y.png").write_bytes(PNG)
-    assert call(f"{FAST} good out")[0] == 0
-    assert (home / "out/anomalous/x.png/y_000.png").exists()
-    assert call("verify out") == (0, "1 ok, 0 bad\n", "")
-
-
 NAMES = ["größe.png", "gro\u0308ße.png", "名前.png", "🙂.png", "with space.png", "-dash.png", "new\nline.png"]
 NAMES += ["a'b\"c.png", "[a].png", "$HOME.png", "a\\b.png", "two.dots.png", "IMG.PNG", "trailing .png"]
-
-
-@pytest.mark.parametrize("raw", NAMES)
-def test_any_name(home, call, raw):
-    (home / "good" / raw).write_bytes(PNG)
-    code, _, err = call(f"{FAST} good out")
-    assert code == 0, err
-    assert [path.name for path in (home / "out/anomalous").iterdir()] == [f"{raw[:-4]}_000.png"]
-    assert call("verify out")[0] == call("replay out")[0] == 0
-    assert "1 of them from an earlier run" in call(f"{FAST} good out")[1]
-
-
-def test_a_name_too_long_for_the_system(home, call):
-    (home / "good" / f"{'n' * 250}.png").write_bytes(PNG)
-    (home / "good" / "a.png").write_bytes(PNG)
-    code, _, err = call(f"{FAST} good out")
-    assert code in (1, 3)
-    assert re.search("name too long|longer than a path can be", err.lower())
 
 
 def test_photos_that_differ_in_the_suffix_alone(home, call):
@@ -525,43 +399,6 @@ def test_photos_that_differ_in_the_suffix_alone(home, call):
     assert err.count("hint: rename one of them") == 2
     assert sorted(path.name for path in (home / "out/anomalous").iterdir()) == ["a_000.png", "b_000.png"]
     assert call("verify out") == (0, "4 ok, 0 bad\n", "")
-
-
-def test_a_missing_photo_among_others(home, call):
-    (home / "good" / "a.png").write_bytes(PNG)
-    code, _, err = call(f"{FAST} good/a.png good/no.png out")
-    assert code == 3
-    assert "skipped: no.png: no such file\n" in err
-    assert call(f"{FAST} good/no.png other") == (1, "", "error: good/no.png: no such file\n")
-    code, _, err = call(f"{FAST} 'good/*.jpg' other")
-    assert (code, err) == (1, "error: good/*.jpg: matches no file\n")
-    assert not (home / "other").exists()
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
-def test_what_may_not_be_read_or_written(home, call):
-    (home / "good" / "a.png").write_bytes(PNG)
-    (home / "good" / "secret.png").write_bytes(PNG)
-    (home / "good" / "secret.png").chmod(0)
-    code, _, err = call(f"{FAST} good out")
-    assert code == 3
-    assert err.startswith("skipped: secret.png: cannot be read: Permission denied")
-    (home / "locked").mkdir(mode=0o555)
-    for out in ("locked", "locked/out"):
-        code, _, err = call(f"{FAST} good {out}")
-        assert code == 1
-        assert err.startswith(f"error: {out}: cannot be written to: Permission denied")
-
-
-@pytest.mark.parametrize("out", ["file", "file/out", "/dev/null/out", "/proc/none/out", "x" * 300])
-def test_an_out_that_cannot_be(home, call, out):
-    (home / "good" / "a.png").write_bytes(PNG)
-    (home / "file").write_text("mine")
-    code, printed, err = call(f"{FAST} good {out}")
-    assert (code, printed) == (1, "")
-    assert err.startswith(f"error: {out}: ")
-    assert len(err.splitlines()) == 1
-    assert (home / "file").read_text() == "mine"
 
 
 # Folders and data sets.

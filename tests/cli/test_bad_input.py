@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_kit import fails_alone, ply, wave
 
 from anosynth.io.clouds import read_cloud
 from anosynth.pointclouds import PointCloud
-from anosynth_cli.main import run
 
-TIMEOUT = 60
-DRAW = np.random.default_rng(5)
-XY = DRAW.uniform(0, 40, (800, 2))
-WAVE = np.column_stack([XY, np.sin(XY[:, 0] / 9) + np.cos(XY[:, 1] / 7)]).astype(np.float32)
-TRIANGLE = PointCloud(np.eye(3), faces=np.array([[0, 1, 2]]))
-
-
-def ply(points, **more) -> bytes:
-    """Return the bytes of a PLY file as anosynth writes it."""
-    from anosynth.io.ply import ply_chunks
-
-    return b"".join(ply_chunks(PointCloud(np.asarray(points, dtype=np.float32), **more)))
+WAVE = wave()
+XY = WAVE[:, :2].astype(np.float64)
 
 
 def text(*lines: str) -> bytes:
@@ -70,7 +54,7 @@ BAD = {
     "words.ply": (text(*HEAD, "element vertex 1", *XYZ, "end_header", "one two three"), ""),
     "no-bytes.ply": (b"", "an empty file (0 bytes)"),
     "prose.ply": (b"Dear Sir or Madam,\n", "expected PLY by its name"),
-    "noise.ply": (bytes(DRAW.integers(128, 256, 4000, dtype=np.uint8)), "expected PLY by its name"),
+    "noise.ply": (bytes(np.random.default_rng(5).integers(128, 256, 4000, dtype=np.uint8)), "expected PLY by its name"),
     "zeros.ply": (b"\0" * 5000, ""),
     "picture.tiff": (b"\x89PNG\r\n\x1a\n" + b"\0" * 50, ""),
     "no-bytes.pcd": (b"", "an empty file (0 bytes)"),
@@ -91,52 +75,14 @@ BAD = {
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "parts").mkdir()
-    return tmp_path
-
-
-@pytest.fixture
-def call(capsys):
-    def calling(line: str) -> tuple[int, str, str]:
-        code = run(shlex.split(line))
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return code, out, err
-
-    return calling
-
-
-def process(*words: str, timeout: float = TIMEOUT) -> subprocess.CompletedProcess:
-    line = [sys.executable, "-m", "anosynth_cli", *words]
-    return subprocess.run(line, capture_output=True, text=True, errors="surrogateescape", timeout=timeout, check=False)
-
-
-def clear(message: str, name: str) -> None:
-    """Assert that a `skipped:` message is one line about this file, with at most a hint."""
-    first, *rest = message.splitlines()
-    assert first.startswith(f"skipped: {name}: ")
-    assert first.count(name) == 1
-    assert len(first) < 300
-    assert all(line.startswith(("hint: ", "      ")) for line in rest)
-    for word in ("Traceback", "internal error", "Error(", "Errno", "0x", "numpy", "site-packages", "<class"):
-        assert word not in message, f"not for users: {word}"
+def home(here) -> Path:
+    (here / "parts").mkdir()
+    return here
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_file_alone_fails_in_one_clear_line(home, call, name):
-    data, says = BAD[name]
-    (home / "parts" / name).write_bytes(data)
-    code, out, err = call(f"pointcloud --no-report parts/{name} out")
-    assert code == 1
-    assert out == "out: 0 anomalous samples, 1 skipped\n"
-    clear(err, name)
-    assert says in err
-    line = json.loads((home / "out" / "manifest.jsonl").read_text().splitlines()[1])
-    assert line["status"] == "skipped"
-    assert f"skipped: {line['reason']}\n" == err
-    assert [path.name for path in (home / "out").iterdir()] == ["manifest.jsonl"]
+    fails_alone(call, "pointcloud --no-report", home / "parts" / name, *BAD[name])
 
 
 def test_bad_files_cost_the_good_ones_nothing(home, call):
@@ -229,121 +175,7 @@ NAMES = ["größe.ply", "gro\u0308ße.ply", "名前.ply", "🙂.ply", "with spac
 NAMES += ["a'b\"c.ply", "[a].ply", "$HOME.ply", "a\\b.ply"]
 
 
-@pytest.mark.parametrize("raw", NAMES)
-def test_any_name(home, call, raw):
-    (home / "parts" / raw).write_bytes(GOOD)
-    code, _, err = call("pointcloud --no-report --strength 0.02 parts out")
-    assert code == 0, err
-    assert [path.name for path in (home / "out").glob("*.ply")] == [f"{raw[:-4]}_000.ply"]
-    assert call("verify out")[0] == call("replay out")[0] == 0
-    assert "1 of them from an earlier run" in call("pointcloud --no-report --strength 0.02 parts out")[1]
-
-
-@pytest.mark.slow
-def test_names_that_are_not_utf8(home):
-    for raw in (b"a\xff.ply", b"b\xfe\x80.ply"):
-        (home / "parts" / os.fsdecode(raw)).write_bytes(GOOD if raw.startswith(b"a") else b"")
-    done = process("pointcloud", "--strength", "0.02", "parts", "out")
-    assert done.returncode == 3
-    assert "skipped: b\\udcfe\\udc80.ply: an empty file" in done.stderr
-    assert "Traceback" not in done.stderr
-    written = sorted(os.fsencode(path.name) for path in (home / "out").iterdir())
-    assert written == [b"a\xff_000.ply", b"manifest.jsonl", b"report.html"]
-    for command in ("verify", "replay"):
-        assert process(command, "out").returncode == 0
-
-
 # What is no file.
-
-
-@pytest.mark.slow
-def test_a_pipe_does_not_hang(home):
-    os.mkfifo(home / "parts" / "pipe.ply")
-    done = process("pointcloud", "--no-report", "parts/pipe.ply", "out")
-    assert (done.returncode, done.stderr) == (1, "skipped: pipe.ply: not a regular file\n")
-    (home / "parts" / "good.ply").write_bytes(GOOD)
-    done = process("pointcloud", "--no-report", "--strength", "0.02", "parts", "out2")
-    assert done.returncode == 3
-    assert (home / "out2" / "good_000.ply").exists()
-    # A source that was a file and is a pipe now is not waited for either.
-    (home / "parts" / "good.ply").unlink()
-    os.mkfifo(home / "parts" / "good.ply")
-    assert process("verify", "out2").returncode == 3
-    done = process("pointcloud", "--no-report", "--strength", "0.02", "parts", "out2")
-    assert done.returncode == 1
-    assert not (home / "out2" / "good_000.ply").exists()
-    os.mkfifo(home / "mix.yaml")
-    assert process("pointcloud", "--recipe", "mix.yaml", "parts", "out3").returncode == 2
-
-
-def test_a_device_and_a_dangling_link(home, call):
-    (home / "parts" / "zero.ply").symlink_to("/dev/zero")
-    (home / "parts" / "gone.ply").symlink_to("nowhere.ply")
-    (home / "parts" / "loop.ply").symlink_to("loop.ply")
-    code, _, err = call("pointcloud --no-report parts out")
-    assert code == 1
-    assert "skipped: zero.ply: not a regular file\n" in err
-    assert "skipped: gone.ply: no such file\n" in err
-    assert "skipped: loop.ply: " in err
-    assert len(err.splitlines()) == 3
-
-
-def test_a_folder_with_the_name_of_a_file(home, call):
-    (home / "parts" / "x.ply").mkdir()
-    code, _, err = call("pointcloud --no-report parts/x.ply out")
-    assert (code, err) == (1, "error: parts/x.ply: no normal samples found\n")
-    (home / "parts" / "x.ply" / "y.ply").write_bytes(GOOD)
-    assert call("pointcloud --no-report --strength 0.02 parts out")[0] == 0
-    assert (home / "out" / "x.ply" / "y_000.ply").exists()
-
-
-def test_a_missing_file_among_others(home, call):
-    (home / "parts" / "good.ply").write_bytes(GOOD)
-    code, _, err = call("pointcloud --no-report --strength 0.02 parts/good.ply parts/no.ply out")
-    assert code == 3
-    assert "skipped: no.ply: no such file\n" in err
-    code, out, err = call("pointcloud --no-report parts/no.ply other")
-    assert (code, out, err) == (1, "", "error: parts/no.ply: no such file\n")
-    assert not (home / "other").exists()
-
-
-def test_folders_of_links_in_a_circle(home, call):
-    (home / "parts" / "good.ply").write_bytes(GOOD)
-    (home / "parts" / "again").symlink_to(home / "parts")
-    assert call("pointcloud --no-report --strength 0.02 parts out")[1] == "out: 1 anomalous sample\n"
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
-def test_what_may_not_be_read_or_written(home, call):
-    (home / "parts" / "secret.ply").write_bytes(GOOD)
-    (home / "parts" / "secret.ply").chmod(0)
-    code, _, err = call("pointcloud --no-report parts out")
-    assert code == 1
-    assert err.startswith("skipped: secret.ply: cannot be read: Permission denied")
-    (home / "locked").mkdir(mode=0o555)
-    for out in ("locked", "locked/out"):
-        code, _, err = call(f"pointcloud --no-report parts {out}")
-        assert code == 1
-        assert err.startswith(f"error: {out}: cannot be written to: Permission denied")
-
-
-@pytest.mark.parametrize("out", ["file", "file/out", "/dev/null/out", "/proc/none/out", "x" * 300])
-def test_an_out_that_cannot_be(home, call, out):
-    (home / "parts" / "good.ply").write_bytes(GOOD)
-    (home / "file").write_text("mine")
-    code, printed, err = call(f"pointcloud --no-report parts {out}")
-    assert (code, printed) == (1, "")
-    assert err.startswith(f"error: {out}: ")
-    assert len(err.splitlines()) == 1
-    assert (home / "file").read_text() == "mine"
-
-
-def test_a_name_too_long_for_the_system(home, call):
-    (home / "parts" / f"{'n' * 250}.ply").write_bytes(GOOD)
-    (home / "parts" / "good.ply").write_bytes(GOOD)
-    code, _, err = call("pointcloud --no-report --strength 0.02 parts out")
-    assert code in (1, 3)
-    assert re.search("name too long|longer than a path can be", err.lower())
 
 
 # Recipes.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import inspect
 import json
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -22,8 +22,9 @@ from anosynth.io.images import write_image
 from anosynth.pointclouds import PointCloud
 from anosynth.recipe import recipe_names
 from anosynth.schema import generator_schema
+from anosynth.toy import KINDS
 from anosynth.toy.images import toy_image
-from anosynth_cli import options, pointcloud
+from anosynth_cli import main, making, options
 from anosynth_cli.main import COMMANDS, run
 
 GENERATORS = names("pointclouds")
@@ -37,30 +38,15 @@ def wavy(seed: int = 0, points: int = 800, **more) -> PointCloud:
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch) -> Path:
-    """A working folder with `in.ply` and the folder `parts` of three clouds."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("ANOSYNTH_DATASETS", raising=False)
+def home(here) -> Path:
+    """A working folder with `in.ply`, the folder `parts` of three clouds and the folder `good` of a photo."""
     write_cloud("in.ply", wavy())
-    (tmp_path / "good").mkdir()
-    write_image(tmp_path / "good" / "photo.png", Image(toy_image("fabric", 0, size=96)[0]))
-    (tmp_path / "parts" / "sub").mkdir(parents=True)
+    (here / "good").mkdir()
+    write_image(here / "good" / "photo.png", Image(toy_image("fabric", 0, size=96)[0]))
+    (here / "parts" / "sub").mkdir(parents=True)
     for number, name in enumerate(["a.ply", "b.ply", "sub/c.ply"]):
-        write_cloud(tmp_path / "parts" / name, wavy(number))
-    return tmp_path
-
-
-@pytest.fixture
-def call(capsys):
-    """Run a line; return its exit code, its stdout and its stderr."""
-
-    def calling(line: str) -> tuple[int, str, str]:
-        code = run(shlex.split(line))
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return code, out, err
-
-    return calling
+        write_cloud(here / "parts" / name, wavy(number))
+    return here
 
 
 def files(folder: Path) -> list[str]:
@@ -366,6 +352,18 @@ def test_a_long_dry_run_is_cut_for_people_not_for_programs(home, call):
     assert len(call("pointcloud --dry-run --json --count 50 in.ply out")[1].splitlines()) == 51
 
 
+def test_a_dry_run_names_no_value_that_is_empty(home, call):
+    assert not re.search(r"=( |$)", call("images -g scratch --dry-run good out")[1])
+    assert " centre=0.5,0.5 " in call("images -g scratch --centre 0.5,0.5 --dry-run good out")[1]
+
+
+def test_one_is_written_as_one(home, call):
+    assert call("pointcloud --dry-run in.ply out")[2].startswith("1 sample would be made; ")
+    assert call("images --no-report -g stain good out")[1] == "out: 1 anomalous sample\n"
+    assert call("merge out")[1] == "out: one data set already: 1 anomalous sample\n"
+    assert call("export coco out coco")[1].endswith("1 good, 1 defective with 1 defect\n")
+
+
 def test_the_outcome_as_json(home, call):
     (home / "parts" / "b.ply").write_bytes(b"")
     code, out, err = call("pointcloud --json parts out")
@@ -413,6 +411,17 @@ def test_show_a_recipe(call, name):
     code, out, _ = call(f"show {name}")
     assert code == 0
     assert json.loads(out)["recipe"] == name
+
+
+@pytest.mark.parametrize("name", sorted(set(recipe_names()) & set(names("images"))))
+def test_a_generator_with_the_name_of_a_recipe(call, name):
+    code, out, err = call(f"show {name}")
+    assert (code, json.loads(out)["recipe"]) == (0, name)
+    hint = f"anosynth show --family images {name}"
+    assert err == f"There is a generator of this name, too: {hint}\n"
+    code, out, err = call(hint.removeprefix("anosynth "))
+    assert (code, err) == (0, "")
+    assert out.startswith(f"{name} (images, version ")
 
 
 # Verify and replay.
@@ -488,10 +497,31 @@ def test_help_lists_the_generators_own_parameters_with_bounds(call, name):
     assert not [other for other in others if f"[scratch] {other}" in text]
 
 
-@pytest.mark.parametrize("name", GENERATORS)
-def test_no_parameter_hides_an_option_of_the_command(name):
-    fixed = set(inspect.signature(pointcloud._run).parameters) | {"help", "version", "no_report", "values"}
-    assert not fixed & set(find("pointclouds", name).model_fields)
+@pytest.mark.parametrize(
+    ("command", "family"),
+    [("pointcloud", "pointclouds"), ("images", "images"), ("ladder", "images"), ("ladder", "pointclouds")],
+)
+def test_no_parameter_hides_an_option_of_the_command(command, family):
+    own = inspect.signature(importlib.import_module(f"anosynth_cli.{command}")._run).parameters
+    fixed = {*own, *(field.name for field in dataclasses.fields(making.Given)), "help", "version", "no_report"}
+    for name in names(family):
+        assert not fixed & set(find(family, name).model_fields), name
+
+
+def test_every_option_tells_the_form_of_its_value(call):
+    for name in COMMANDS:
+        options = call(f"{name} --help")[1].partition("Options:\n")[2].partition("\n\n")[0]
+        for line in re.findall(r"^  (-.*)", options, re.MULTILINE):
+            form = re.fullmatch(r"(?:-\w, )?--[\w-]+(?: / --[\w-]+)?(?: (\S+))?(?:  .*)?", line)
+            assert form, f"{name}: {line}"
+            assert not form[1] or re.fullmatch(r"[A-Z,.]+|[a-z0-9|-]+", form[1]), f"{name}: {line}"
+
+
+def test_defaults_are_written_as_they_are_given(call):
+    text = " ".join(call("images -g external --help")[1].split())
+    assert "(degrees); from -180 to 180; varies over" in " ".join(call("images -g scratch --help")[1].split())
+    assert "for any; default empty" in text
+    assert "default True" not in text + call("show hypersphere")[1]
 
 
 @pytest.mark.parametrize("name", GENERATORS)
@@ -511,6 +541,10 @@ def test_every_parameter_can_be_given_on_the_line(call, home, name):
         ("pointcloud -g hole --strength 0.2 in.ply out", "--strength: `hole` has no such parameter"),
         ("pointcloud --shard-size 3 in.ply out", "--shard-size: only together with --sink webdataset"),
         ("pointcloud --held-out 0.3 in.ply out", "--held-out: only together with --dataset"),
+        ("images --unit mm good out", "--unit: an option of `anosynth pointcloud`, not of this command"),
+        ("images --backbone=filters good out", "--backbone: an option of `anosynth features`, not of this command"),
+        ("pointcloud --mm-per-px 0.1 in.ply out", "--mm-per-px: an option of `anosynth images`, not of this command"),
+        ("pointcloud --given 1 in.ply out", "No such option: --given"),
         ("show rusty", "did you mean `rust`?"),
         ("replay out --write out", "out: is the data set itself"),
     ],
@@ -520,6 +554,11 @@ def test_options_that_do_not_fit(home, call, line, says):
     code, out, err = call(line)
     assert (code, out) == (2, "")
     assert says in err
+
+
+def test_what_follows_two_dashes_is_no_option(home, call):
+    for name in ("--lip", "--foreground"):
+        assert call(f"pointcloud --no-report -- {name} out") == (1, "", f"error: {name}: no such file\n")
 
 
 # Examples.
@@ -600,6 +639,29 @@ def test_a_reader_that_goes_early_is_no_bug(home, line):
     assert b"Exception" not in said
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("line", ["--version", "list", "pointcloud --no-report --json in.ply out"])
+def test_a_full_disk_behind_stdout_is_told(home, line):
+    command = [sys.executable, "-m", "anosynth_cli", *line.split()]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "error: stdout: No space left on device"
+    assert "Traceback" not in done.stderr
+
+
+def test_a_stop_while_the_command_is_read_is_no_bug(monkeypatch, capsys):
+    def stopped(name: str, arguments: list[str]) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main, "_command", stopped)
+    monkeypatch.setattr(sys, "argv", ["anosynth", "list"])
+    with pytest.raises(SystemExit) as end:
+        main.main()
+    assert end.value.code == 130
+    assert capsys.readouterr() == ("", "")
+
+
 def test_messages_and_data_do_not_mix(home):
     (home / "parts" / "b.ply").write_bytes(b"")
     line = [sys.executable, "-m", "anosynth_cli", "pointcloud", "--json", "parts", "out"]
@@ -626,3 +688,13 @@ def test_one_reason_for_many_samples_is_said_once(home, call):
     lines = [line for line in err.splitlines() if line.startswith("skipped: ")]
     names = ", ".join(f"{number:02d}.png" for number in range(12))
     assert [line.split(": ")[1] for line in lines] == [names, "empty.png"]
+
+
+@pytest.mark.parametrize("columns", [50, 80, 200])
+def test_help_describes_every_toy_within_the_terminal(call, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERMINAL_WIDTH", str(columns))
+    out = call("toy --help")[1]
+    assert max(map(len, out.partition("Arguments:")[0].splitlines())) <= min(columns, 80)
+    for name, text in KINDS.items():
+        assert f"{name} {text}" in " ".join(out.split())

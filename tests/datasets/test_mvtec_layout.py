@@ -150,14 +150,18 @@ def test_a_tree_that_is_none(toy, tmp_path):
         list(find_layout("mvtec").samples(tmp_path))
 
 
-def test_a_mask_that_is_not_there(tmp_path):
+@pytest.mark.parametrize("folder", [False, True])
+def test_a_mask_that_is_not_there(tmp_path, caplog, folder):
     for name in ("nut/train/good/000.png", "nut/test/bent/000.png"):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_bytes(b"")
-    with pytest.raises(DataError, match=r"no such folder: expected the ground truth of nut/test/bent/000.png"):
-        list(find_layout("mvtec").samples(tmp_path))
-    (tmp_path / "nut/ground_truth/bent").mkdir(parents=True)
+    if folder:
+        (tmp_path / "nut/ground_truth/bent").mkdir(parents=True)
+    # The masks of real defects are no input of anything, so that nothing is refused.
     assert [sample.truth for sample in find_layout("mvtec").samples(tmp_path)] == [None, None]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path}/nut/test/bent/000.png: a photo of a defect without a mask: readers may refuse its category"
+    ]
 
 
 @pytest.mark.parametrize("size", [(10, 12), (12, 11)])

@@ -67,13 +67,11 @@ def even_odd(polygon: np.ndarray, height: int, width: int) -> np.ndarray:
     return inside
 
 
-@settings(deadline=None)
 @given(masks)
 def test_coco_rle_comes_back(mask):
     assert np.array_equal(coco_decoded(coco_string(coco_counts(mask)), *mask.shape), mask)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 10**7), min_size=1, max_size=12))
 def test_compressed_numbers_of_any_size_come_back(counts):
     text, found, place = coco_string(counts), [], 0
@@ -98,7 +96,6 @@ def test_coco_string_of_a_known_mask():
     assert coco_counts(np.array([[True, False]])) == [0, 1, 1]
 
 
-@settings(deadline=None)
 @given(masks)
 def test_brush_rle_comes_back_four_times(mask):
     values = brush_decoded(brush_rle(mask)).reshape(*mask.shape, 4)
@@ -112,7 +109,7 @@ def test_brush_rle_of_runs_longer_than_its_counts():
     assert np.array_equal(values[:, :, 3] == 255, mask)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(masks)
 def test_outlines_are_exact(mask):
     from scipy import ndimage
@@ -126,7 +123,7 @@ def test_outlines_are_exact(mask):
     assert sorted(map(bytes, found)) == sorted(map(bytes, filled))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(masks)
 def test_polygon_of_a_defect_is_its_mask_without_holes(mask):
     from scipy import ndimage

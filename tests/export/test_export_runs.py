@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
+import os
+import resource
 import shutil
+from pathlib import Path
 
+import numpy as np
 import pytest
 from export_kit import RECIPE, copied_run, records_of, tree
+from PIL import Image as Pillow
 
 from anosynth.datasets.layout import find_layout
 from anosynth.errors import AnosynthError, DataError, ParameterError, UnknownGenerator, WriteError
 from anosynth.export import Settings, export, export_names, find_export
+from anosynth.export._dest import MARK
 from anosynth.export._run import flat_key, open_run, plain_name
+from anosynth.io.images import write_map
 from anosynth.run import Plan, run
 
 FOLDERS = [name for name in export_names() if not find_export(name).files]
@@ -119,6 +128,77 @@ def test_another_form_is_not_replaced(dataset, tmp_path):
     export("coco", dataset, tmp_path / "d")
     with pytest.raises(WriteError, match="not of an earlier export to yolo"):
         export("yolo", dataset, tmp_path / "d")
+
+
+@pytest.mark.parametrize("lead", ["../precious.txt", "{home}/precious.txt", "link/precious.txt", 3, None])
+def test_a_list_of_files_leads_to_none_outside(lead, dataset, tmp_path):
+    """What an earlier export wrote may come from elsewhere, with a list that names other people's files."""
+    (tmp_path / "precious.txt").write_text("mine")
+    export("coco", dataset, tmp_path / "d")
+    first = tree(tmp_path / "d")
+    (tmp_path / "d" / "link").symlink_to(tmp_path)
+    with (tmp_path / "d" / MARK).open("a") as file:
+        file.write(json.dumps(lead.format(home=tmp_path) if isinstance(lead, str) else lead) + "\n")
+    (tmp_path / "d" / "mine.txt").write_text("mine")
+    with pytest.raises(WriteError, match="holds files that are not of an earlier export"):
+        export("coco", dataset, tmp_path / "d")
+    export("coco", dataset, tmp_path / "d", overwrite=True)
+    assert (tmp_path / "precious.txt").read_text() == "mine"
+    (tmp_path / "d" / "link").unlink()
+    assert tree(tmp_path / "d") == {**first, "mine.txt": b"mine"}
+
+
+def test_an_export_that_lacks_files_is_replaced(dataset, tmp_path):
+    export("coco", dataset, tmp_path / "d")
+    first = tree(tmp_path / "d")
+    next((tmp_path / "d" / "images").rglob("*.png")).unlink()
+    export("coco", dataset, tmp_path / "d")
+    assert tree(tmp_path / "d") == first
+
+
+def test_what_was_there_returns_if_it_cannot_be_replaced(dataset, tmp_path, monkeypatch):
+    export("coco", dataset, tmp_path / "d")
+    first, rename = tree(tmp_path / "d"), Path.rename
+
+    def failing(path, target):
+        if path.name == ".d.anosynth-export":
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(target))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(WriteError, match="d: cannot be written: input/output error"):
+        export("coco", dataset, tmp_path / "d")
+    assert tree(tmp_path / "d") == first
+    assert [path.name for path in tmp_path.iterdir()] == ["d"]
+
+
+def test_folders_that_were_made_for_nothing_go(dataset, tmp_path):
+    out = copied_run(dataset, tmp_path / "run")
+    next((out / "fabric").rglob("*.png")).unlink()
+    with pytest.raises(DataError, match=r"cannot be read: No such file.*\nhint: anosynth verify tells more"):
+        export("coco", out, tmp_path / "a" / "b" / "c")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize(("name", "most"), [("imagefolder", 3000), ("coco", 500), ("webdataset", 2000), ("yolo", 50)])
+def test_a_full_disk_is_told_in_a_line(name, most, photos, tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    settings = Settings() if name == "webdataset" else Settings(link=True)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+    try:
+        with pytest.raises(WriteError, match="cannot be written: file too large"):
+            export(name, photos, tmp_path / "d", settings=settings)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list(tmp_path.iterdir())
+
+
+def test_defects_without_pixels_count_nowhere(dataset, tmp_path):
+    out = copied_run(dataset, tmp_path / "run")
+    covered = {"id": 9, "type": "stain", "count": 0, "box": []}
+    edited(out, lambda r: {**r, "instances": [*r["instances"], covered]} if r["status"] == "made" else r)
+    outcomes = [export(name, out, out if name == "croissant" else tmp_path / name) for name in export_names()]
+    assert len({outcome.instances for outcome in outcomes if not outcome.left_out}) == 1
 
 
 def test_a_failure_leaves_what_was_there(photos, tmp_path):
@@ -243,6 +323,71 @@ def test_places_that_would_spoil_the_run(photos, tmp_path):
 def test_settings_that_do_not_fit(name, settings, message, dataset, tmp_path):
     with pytest.raises(ParameterError, match=message):
         export(name, dataset, tmp_path / "d", settings=settings)
+
+
+def _other_numbers(out, records):
+    path = out / next(o["path"] for r in records for o in r["outputs"] if o["role"] == "instances")
+    with Pillow.open(path) as picture:
+        numbers = np.array(picture)
+    numbers[0, 0] = 1 - (numbers[0, 0] > 0)
+    write_map(path, numbers)
+    for record in records:
+        for output in record["outputs"]:
+            if out / output["path"] == path:
+                output["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return records
+
+
+def _no_labels(out, records):
+    made = next(record for record in records if record["status"] == "made")
+    made["outputs"] = [output for output in made["outputs"] if output["role"] == "sample"]
+    return records
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_other_numbers, "numbers other pixels than the mask of its image"),
+        (_no_labels, "the manifest names no file with the role 'labels'"),
+        (lambda out, records: [{**r, "status": "skipped", "reason": "x"} for r in records], "no image that was made"),
+        (
+            lambda out, records: [*records, {**records[0], "id": records[0]["id"].replace(".png", ".tiff")}],
+            "differs from another image in its suffix alone",
+        ),
+    ],
+)
+def test_data_sets_that_do_not_hold_together(change, message, photos, tmp_path):
+    out = copied_run(photos, tmp_path / "run")
+    head = (out / "manifest.jsonl").read_text().partition("\n")[0]
+    records = change(out, records_of(out))
+    (out / "manifest.jsonl").write_text("\n".join([head, *map(json.dumps, records)]) + "\n")
+    with pytest.raises(DataError, match=message):
+        export("coco", out, tmp_path / "d")
+
+
+def test_shards_of_two_runs(photos, tmp_path):
+    out = copied_run(photos, tmp_path / "run")
+    shutil.copy(out / "manifest.jsonl", out / "manifest-00001-of-00002.jsonl")
+    with pytest.raises(DataError, match="holds manifests of runs of 1 and of 2 shards: expected one run"):
+        export("coco", out, tmp_path / "d")
+
+
+def test_manifests_that_change_meanwhile(photos, tmp_path):
+    out = copied_run(photos, tmp_path / "run")
+    with open_run(out) as opened:
+        entries = opened.entries()
+        next(entries)
+        (out / "manifest.jsonl").write_text("x\n")
+        with pytest.raises(DataError, match="has changed while it was read"):
+            list(entries)
+    for text, message in (("x\n", "line 12: not a JSON record"), ('{"id": ', "line 12: not a JSON record")):
+        lines = (photos / "manifest.jsonl").read_text().splitlines(keepends=True)
+        (out / "manifest.jsonl").write_text("".join([*lines[:11], text]))
+        with pytest.raises(DataError, match=message):
+            export("coco", out, tmp_path / "d")
+    (out / "manifest.jsonl").write_text("".join(lines)[:-1])
+    with pytest.raises(DataError, match=f"line {len(lines)}: cut off"):
+        export("coco", out, tmp_path / "d")
 
 
 def test_not_a_run(tmp_path):

@@ -122,6 +122,17 @@ def test_frozen_whatever_is_done_around_it(name):
     assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
 
 
+def test_a_backbone_of_ones_own_moves_no_statistics():
+    class Normed(Steps):
+        def maps(self, images, layers):
+            return [self.norm(images[:, :2]) for _ in layers]
+
+    net, images = Normed(), noise(2, 3, 8, 8)
+    assert net.norm.training, "as torch makes it"
+    assert torch.allclose(net(images)[0], images[:, :2], atol=1e-4)
+    assert net.norm.num_batches_tracked == 0
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_global_random_state_is_left_alone(name):
     torch.manual_seed(5)
@@ -265,6 +276,11 @@ def test_filters_turn_with_the_image():
         (lambda: Patches("filters", ["x"]), ParameterError, "x: filters has no such layer"),
         (lambda: Patches(nn.Identity()), ParameterError, "`backbone`: Identity: expected a Backbone or a name"),
         (lambda: Patches("filters").batches([]), DataError, "images: none"),
+        (
+            lambda: Patches("filters").batches([noise(3, 8, 8), noise(3, 8, 12)]),
+            DataError,
+            r"images: \(3, 8, 8\) and \(3, 8, 12\): expected one size",
+        ),
     ],
 )
 def test_messages(call, error, text):

@@ -54,6 +54,17 @@ def test_radii_are_quantiles_or_of_the_batch_if_told_so():
     assert [float(values["radius"]) for values in drawn] == pytest.approx(norm(u - c).mean(axis=1), rel=1e-5)
 
 
+@pytest.mark.parametrize("over", ["sample", "batch"])
+@pytest.mark.parametrize("assign", ["cosine", "position"])
+def test_in_a_mask_cells_move_as_they_do_without_one(over, assign):
+    x = normal_features(3, 9)
+    inside = torch.rand(3, 1, 6, 5, generator=torch.Generator().manual_seed(2)) > 0.5
+    for generator in (Hypersphere(over=over, assign=assign), Hypersphere(over=over, assign=assign, detach_shift=False)):
+        module = fitted(generator)
+        free, bound = module(x, rng=1).features, module(x, mask=inside, rng=1).features
+        assert bits(torch.where(inside, free, x)) == bits(bound)
+
+
 def test_bounds_hold_where_they_are_asked_for():
     x = normal_features(4, 9)
     x[:, :, 0] *= 3
@@ -148,6 +159,7 @@ def test_gradients_of_the_shift():
     y = normal_features(1, 9, channels=3, grid=(2, 2)).double().requires_grad_()
     for generator in (
         Hypersphere(detach_shift=False),
+        Hypersphere(detach_shift=False, over="batch"),
         Hypersphere(detach_shift=False, radius="quantile", nearest=0.9, farthest=1.3, assign="position"),
         DistanceGuided(detach_shift=False),
     ):
@@ -177,6 +189,8 @@ def test_guided_noise_at_the_very_centre_is_bounded():
     out = module(x, rng=1)
     assert torch.isfinite(out.features).all()
     assert (out.features - x).abs().max() < 0.015 * 7 * 2 / (15 / 30)
+    faint = fitted(DistanceGuided(std=1e-30))(x, rng=1).features
+    assert torch.isfinite(faint).all(), "the squares of the noise are all 0"
 
 
 def test_the_path_on_a_linear_scorer_is_a_straight_line():
@@ -226,6 +240,9 @@ def test_without_a_scorer_or_with_a_wrong_one_it_says_so():
         module(x)
     with pytest.raises(DataError, match=r"scorer: \(30, 2\): expected one score for each of 30 rows"):
         module(x, scorer=lambda rows: rows[:, :2])
+    for wrong in (lambda rows: rows.detach().sum(dim=1), lambda rows: rows.detach().numpy().sum(axis=1)):
+        with pytest.raises(DataError, match=r"scorer: .*: expected a tensor with a gradient\nhint: no `detach`"):
+            module(x, scorer=wrong)
     for low, high in (("nearest", "farthest"), ("least_shift", "largest_shift")):
         with pytest.raises(ParameterError, match=f"`{low}`: 9.0: must be <= `{high}`"):
             GradientAscent(**{low: 9.0})

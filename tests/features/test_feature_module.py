@@ -53,6 +53,8 @@ def test_rows_without_a_grid_are_one_sample():
         (torch.ones(2, 7, 3), {"channel_dim": 2, "grid": (2, 4)}, r"7 cells: expected 8 of the grid \(2, 4\)"),
         (torch.ones(2, 3, 2, 2), {"grid": (2, 4)}, r"\(2, 2\) cells: expected the grid's \(2, 4\)"),
         (torch.ones(9, 3), {"grid": (2, 4)}, r"9 rows: expected a multiple of the grid's \(2, 4\)"),
+        (torch.ones(9, 3), {"grid": (0, 4)}, r"`grid`: \(0, 4\): must be \(H, W\), both >= 1"),
+        (torch.ones(9, 3), {"grid": 9}, r"`grid`: 9: must be \(H, W\)"),
     ],
 )
 def test_what_does_not_fit_is_named(x, how, message):
@@ -80,6 +82,12 @@ def test_masks_of_pixels_are_pooled_to_the_grid():
     assert torch.equal(to_grid(odd, GRID), wanted)
     with pytest.raises(DataError, match=r"mask: \(4,\): expected \(..., height, width\)"):
         to_grid(torch.ones(4), GRID)
+    with pytest.raises(DataError, match=r"mask: <U3: expected bool or numbers"):
+        to_grid("all", GRID)
+    for dtype in ("u2", "u4", "i8", ">i4", "f2", "?"):
+        assert torch.equal(to_grid(odd.numpy().astype(dtype), GRID), wanted)
+    if hasattr(torch, "uint16"):
+        assert torch.equal(to_grid(torch.from_numpy(odd.numpy() * np.uint16(300)), GRID), wanted)
 
 
 def test_masks_come_in_every_form_that_fits():
@@ -139,6 +147,26 @@ def test_changes_below_the_dtype_are_not_labelled():
     assert out.mask[:, :, 2:].all()
 
 
+@pytest.mark.parametrize("generator", [Gaussian(std=1e5), Hypersphere(k=100.0, assign="position")])
+def test_in_training_values_too_large_for_the_dtype_are_named(generator):
+    x = normal_features(3) * 100
+    module = fitted(generator)
+    assert torch.isfinite(module(x, rng=1).features).all()
+    with pytest.raises(DataError, match=r"features: sample 0, cell .*inf: the anomaly is too large for float16"):
+        module((x * 5).half(), rng=1)
+
+
+def test_what_each_draw_of_a_vary_needs_is_checked():
+    module = FeatureSynthesis(Vary(Hypersphere, assign="cosine|position")).fit([normal_features(4)])
+    with pytest.raises(DataError, match="features: 15 cells: `hypersphere` was fitted on 30"):
+        module(normal_features(8, grid=(3, 5)), rng=1)
+
+
+def test_a_tensor_is_no_row_of_batches():
+    with pytest.raises(DataError, match=r"fit: tensor \(2, 16, 6, 5\): expected batches\nhint: fit\(\[features\]\)"):
+        Hypersphere().module().fit(normal_features(2))
+
+
 def test_buffers_follow_the_module():
     module = fitted(Hypersphere()).double()
     assert module.centres.dtype == torch.float64
@@ -147,6 +175,14 @@ def test_buffers_follow_the_module():
     half = fitted(Hypersphere()).half()
     assert half(x.half(), rng=1).features.dtype == torch.float16
     assert set(module.state_dict()) == {"centres", "seen"}
+
+
+@pytest.mark.parametrize("assign", ["cosine", "euclidean", "position"])
+def test_centres_of_half_precision_do_not_overflow(assign):
+    batch = 200 * normal_features(4)
+    module, x = Hypersphere(assign=assign).module().fit([batch]), 200 * normal_features(2, 9)
+    wide = module(x, rng=1).features
+    assert torch.allclose(module.half()(x, rng=1).features, wide, rtol=1e-2, atol=2)
 
 
 def test_a_module_inside_another_is_not_saved_twice():

@@ -182,8 +182,14 @@ def test_without_attention_the_largest_norms_are_taken():
 
 def test_attention_of_another_shape_is_refused():
     x = normal_features(2)
-    with pytest.raises(DataError, match=r"saliency: \(29,\) of a sample: expected \(30,\) or \(heads, 30\)"):
-        AttentionNoise().module()(x, saliency=torch.ones(2, 29))
+    for wrong, message in (
+        (torch.ones(2, 29), r"saliency: \(29,\) of a sample: expected \(30,\) or \(heads, 30\)"),
+        (torch.ones(1, 30), "saliency: of 1 samples: expected one for each of 2"),
+        (torch.ones(3, 30), "saliency: of 3 samples: expected one for each of 2"),
+        (torch.full((2, 30), torch.nan), "saliency: NaN: expected numbers"),
+    ):
+        with pytest.raises(DataError, match=message):
+            AttentionNoise().module()(x, saliency=wrong)
     sample = Features(x[0], saliency=torch.arange(30.0))
     mask = AttentionNoise(area=0.1)(sample, rng=as_rng(1)).mask
     assert mask.ravel().nonzero()[0].tolist() == [27, 28, 29]

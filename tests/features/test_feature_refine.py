@@ -440,6 +440,11 @@ def test_mask_refiner_finds_what_was_restored():
             "`held_out`: 1.0: must be > 0 and < 1",
         ),
         (lambda: small().fit(features(1), shifted), DataError, "features: 1 images: expected at least 2"),
+        (
+            lambda: small().fit([*features(6), *features(6, side=3)], shifted),
+            DataError,
+            r"features: \(6, 3, 3\) and \(6, 4, 4\): expected one size",
+        ),
         (lambda: small().fit(features()[:, :4], shifted), DataError, "features: 4 channels: expected 6"),
         (lambda: small().fit(features() * torch.nan, shifted), DataError, "features: NaN or infinite"),
         (lambda: small().score(features()[0]), DataError, r"features: \(6, 4, 4\): expected a tensor \(B, C, H, W\)"),

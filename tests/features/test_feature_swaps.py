@@ -150,19 +150,20 @@ def test_prototypes_move_towards_their_barycentre():
     assert stats.kstest(still.bank.flatten(), "uniform").pvalue > 0.01
 
 
-@pytest.mark.parametrize("distance", [0.3, 0.5])
-def test_swapped_prototypes_are_of_the_bank_far_away_and_alike_in_norm(distance):
+@pytest.mark.parametrize(("distance", "prototypes"), [(0.3, 1), (0.5, 1), (0.3, 3)])
+def test_swapped_prototypes_are_of_the_bank_far_away_and_alike_in_norm(distance, prototypes):
     x = normal_features(4, 9)
-    module = fitted(PrototypeSwap(distance=distance, candidates=3))
+    module = fitted(PrototypeSwap(distance=distance, candidates=3, prototypes=prototypes))
     out = rows_of(module(x, rng=1).features)
     of = {bits(row): place for place, row in enumerate(module.bank)}
     place = torch.tensor([[of[bits(row)] for row in sample] for sample in out])
     cells = torch.arange(CELLS).double()
     centre = torch.stack([(cells.div(5, rounding_mode="floor") + 0.5) / 6, (cells % 5 + 0.5) / 5], dim=1)
-    apart = (centre[place] - centre[None]).norm(dim=2)
+    centres = centre.repeat(prototypes, 1)
+    apart = (centres[place] - centre[None]).norm(dim=2)
     assert (apart >= distance - 1e-6).all()
     norms = module.bank.norm(dim=1)
-    allowed = (centre[:, None] - centre[None]).norm(dim=2) >= distance - 1e-6
+    allowed = (centre[:, None] - centres[None]).norm(dim=2) >= distance - 1e-6
     for i in range(4):
         off = (rows_of(x)[i].norm(dim=1)[:, None] - norms[None]).abs().masked_fill(~allowed, 1e9)
         rank = (off < off.gather(1, place[i][:, None]) - 1e-6).sum(dim=1)

@@ -311,6 +311,7 @@ def test_bad_files_are_one_line_and_leave_nothing(home, call, what):
         ("train.npy out --grid 5", "--grid: 5: must be HxW"),
         ("train.npy out --format tar", "--format: tar: must be npy, npz, pt, safetensors"),
         ("train.npy out --layers a", "only for photos, with --backbone"),
+        ("train.npy out --dim 64", "only for photos, with --backbone"),
         ("good out --backbone filters --grid 5x4", "only for files of features"),
         ("good out --backbone filtres", "no backbone `filtres`"),
         ("good out --backbone filters --layers zzz", "filters has no such layer"),

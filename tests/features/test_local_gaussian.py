@@ -121,6 +121,21 @@ def test_all_samples_are_kept_up_to_their_number_and_then_a_fair_choice():
         LocalGaussian().module().fit([samples[:1]])(samples)
 
 
+def test_a_fair_choice_needs_no_stream_for_each_batch():
+    """Batch after batch, and through a file: the last ones are kept as often as the first."""
+    marked = torch.arange(1.0, 401.0)[:, None, None, None].expand(-1, 1, 1, 1)
+    kept = np.zeros(4)
+    for seed in range(40):
+        module = LocalGaussian(samples=20).module()
+        for number, batch in enumerate(marked.split(4)):
+            if number == 50:
+                state, module = module.state_dict(), LocalGaussian(samples=20).module()
+                module.load_state_dict(state)
+            module.partial_fit(batch, rng=seed)
+        kept += np.histogram(module.state()["samples"].flatten(), bins=4, range=(0.5, 400.5))[0]
+    assert stats.chisquare(kept).pvalue > 0.01
+
+
 def test_half_storage_keeps_half_the_bytes_and_the_law():
     samples = learned()
     module = LocalGaussian(store="float16").module().fit([samples])

@@ -14,12 +14,13 @@ from anosynth.seeding import as_rng
 SIZE = (160, 200)
 
 
-def surface(number: int, size: tuple[int, int] = SIZE, part: bool = False) -> np.ndarray:
-    """Return an even surface with a little grain, or a bright plate on a dark ground."""
-    draw = np.random.default_rng(number)
-    image = np.full((*size, 3), 150.0) + draw.normal(0, 2, (*size, 1))
+def surface(number: int, part: bool = False, base: float = 150.0, weave: float = 0.0) -> np.ndarray:
+    """Return an even surface with a little grain, a weave, or a bright plate on a dark ground."""
+    draw, size = np.random.default_rng(number), SIZE
+    rows, columns = np.mgrid[: size[0], : size[1]]
+    image = np.full((*size, 3), base) + draw.normal(0, 2, (*size, 1))
+    image += weave * np.sign(np.sin(rows / 3) * np.sin(columns / 3))[:, :, None]
     if part:
-        rows, columns = np.mgrid[: size[0], : size[1]]
         out = ((rows - size[0] / 2) / (0.38 * size[0])) ** 2 + ((columns - size[1] / 2) / (0.38 * size[1])) ** 2 > 1
         image[out] = 30 + draw.normal(0, 2, (int(out.sum()), 1))
     return np.clip(image, 0, 255).astype(np.uint8)
@@ -30,18 +31,22 @@ def save(path: Path, pixels: np.ndarray) -> None:
     path.write_bytes(encode_png(pixels))
 
 
-def goods(folder: Path, number: int = 4, part: bool = False) -> Path:
+def goods(folder: Path, number: int = 4, part: bool = False, **more: float) -> Path:
     for i in range(number):
-        save(folder / f"g{i}.png", surface(100 + i, part=part))
+        save(folder / f"g{i}.png", surface(100 + i, part=part, **more))
     return folder
 
 
-def real(folder: Path, vary: Vary, number: int, part: np.ndarray | None = None) -> tuple[Path, list]:
-    """Write photos with a defect each and their masks; return the folder and the generators."""
+def real(folder: Path, vary: Vary, number: int, part: np.ndarray | None = None, **more: float) -> tuple[Path, list]:
+    """Write photos with a defect each and their masks; return the folder and the generators.
+
+    Args:
+        more: `base` and `weave` of `surface`.
+    """
     made = []
     for i in range(number):
         generator = vary.draw(as_rng(7).child("draw", i))
-        image = Image(surface(i, part=part is not None), part)
+        image = Image(surface(i, part=part is not None, **more), part)
         anomaly = generator(image, as_rng(7).child("make", i))
         save(folder / "images" / f"d{i}.png", anomaly.sample.pixels)
         save(folder / "masks" / f"d{i}.png", anomaly.mask.astype(np.uint8) * np.uint8(255))

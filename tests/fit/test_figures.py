@@ -11,6 +11,9 @@ from scipy.ndimage import gaussian_filter
 from anosynth.fit.figures import figures_of
 from anosynth.fit.rules import FOLLOWS, RULES, kind_of
 from anosynth.generator import find
+from anosynth.images._foreground import foreground
+from anosynth.seeding import stream
+from anosynth.toy.images import toy_image
 
 ROWS, COLUMNS = np.mgrid[:200, :300].astype(float)
 
@@ -28,6 +31,13 @@ def one(mask, level=60.0, soft=0.0, part=None):
     found = figures_of(pixels.astype(np.uint8), mask, part)
     assert len(found) == 1
     return found[0]
+
+
+def coloured(mask, levels):
+    """Measure a change by channel on a greenish grey."""
+    pixels = np.array([140.0, 150.0, 130.0]) + mask[:, :, None] * np.array(levels, dtype=float)
+    grain = np.random.default_rng(0).normal(0, 1.5, (*mask.shape, 1))
+    return figures_of(np.clip(pixels + grain, 0, 255).astype(np.uint8), mask, None)[0]
 
 
 @pytest.mark.parametrize("angle", [0, 23, 45, 67, 90, -30])
@@ -62,9 +72,13 @@ def test_a_disc_is_round_and_its_kind_goes_by_size_and_sign():
     found = one(disc(5), level=-60)
     assert found.elongation == pytest.approx(1, abs=0.05)
     assert kind_of(found) == "pit"
-    assert kind_of(one(disc(5), level=60)) == "spatter"
     assert kind_of(one(disc(30), level=-60)) == "stain"
-    assert kind_of(one(disc(30), level=60)) == "smudge"
+    for radius, tinted in ((5, "spatter"), (30, "smudge")):
+        assert kind_of(one(disc(radius), level=60)) == "blank"
+        assert kind_of(coloured(disc(radius), (60, 20, -20))) == tinted
+        assert kind_of(coloured(disc(radius), (60, 55, 50))) == "blank"
+    for levels, kind in (((-60, -50, -20), "stain"), ((-60, -50, 20), "smudge"), ((0, -60, -60), "rust")):
+        assert kind_of(coloured(disc(30), levels)) == kind
     assert found.centre == pytest.approx((80 / 200, 90 / 300), abs=0.01)
     assert found.near is None
 
@@ -103,6 +117,85 @@ def test_what_lies_outside_of_the_part_is_a_chip_and_leans_into_it():
     assert kind_of(found) == "edge-chip"
     along = figures_of(pixels, bar(0, 50, 16, centre=(30, 150)), disc & ~bar(0, 50, 16, centre=(30, 150)))[0]
     assert along.lean == pytest.approx(0, abs=3)
+
+
+PLATE = np.hypot(ROWS - 100, COLUMNS - 150) <= 80
+
+
+def on_plate(defect, value, part):
+    """Measure a defect of one tone on a bright plate (200) on a dark ground (30)."""
+    pixels = np.where(PLATE, 200.0, 30.0) + np.random.default_rng(3).normal(0, 2, PLATE.shape)
+    pixels[defect] += value - pixels[defect].mean()
+    return figures_of(np.clip(pixels, 0, 255).astype(np.uint8), defect, part)[0]
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_what_the_background_is_seen_through_is_a_hole_and_at_the_rim_a_chip(seen):
+    inner, rim = (np.hypot(ROWS - 100, COLUMNS - column) <= 14 for column in (160, 222))
+    # The foreground may be found with the hole in it or filled, and a little larger than the mask.
+    wide = np.hypot(ROWS - 100, COLUMNS - 160) <= 16
+    found = on_plate(inner, 30, PLATE & ~wide if seen else PLATE)
+    assert (found.open, kind_of(found)) == (0, "hole")
+    assert found.through > 0.95
+    found = on_plate(rim & PLATE, 30, PLATE & ~rim if seen else PLATE)
+    assert found.open == pytest.approx(0.4, abs=0.1)
+    assert kind_of(found) == "edge-chip"
+    assert kind_of(on_plate(inner, 120, PLATE & ~inner if seen else PLATE)) == "stain"
+
+
+def test_black_is_a_hole_where_no_background_is_known_unless_all_is_dark():
+    disc = np.hypot(ROWS - 80, COLUMNS - 90) <= 20
+    for base, level, kind in ((150, -145, "hole"), (150, -110, "stain"), (50, -45, "stain")):
+        pixels = base + level * disc + np.random.default_rng(4).normal(0, 1, disc.shape)
+        found = figures_of(np.clip(pixels, 0, 255).astype(np.uint8), disc, None)[0]
+        assert kind_of(found) == kind
+        assert np.isnan(found.through)
+
+
+def test_a_dark_line_to_the_rim_is_a_scratch():
+    line = bar(0, 60, 6, centre=(100.5, 200.5)) & PLATE
+    halves = np.where(ROWS < 100, 60, 240)
+    pixels = np.where(line, halves, np.where(PLATE, 200, 30)).astype(np.uint8)
+    found = figures_of(pixels, line, PLATE)[0]
+    assert found.open > 0.1
+    assert 0.2 < found.outside < 0.6
+    assert kind_of(found) == "scratch"
+
+
+def test_at_the_rim_a_defect_is_compared_with_the_part_and_not_with_the_ground():
+    spot = (np.hypot(ROWS - 100, COLUMNS - 224) <= 10) & PLATE
+    found = on_plate(spot, 170, PLATE)
+    assert found.around == pytest.approx((200 / 255,), abs=0.01)
+    assert found.colour == pytest.approx((-30 / 255,), abs=0.01)
+
+
+def test_what_goes_on_as_around_it_is_a_missing_part():
+    disc = np.hypot(ROWS - 80, COLUMNS - 90) <= 25
+    weave = 150.0 + 30 * np.sign(np.sin(ROWS / 3) * np.sin(COLUMNS / 3))
+    for shift, spread, kind in ((0, 0.5, "missing-part"), (0, 0.0, "missing-part"), (-25, 0.5, "stain")):
+        inside = weave.mean() + shift + spread * (weave - weave.mean())
+        found = figures_of(np.where(disc, inside, weave).astype(np.uint8), disc, None)[0]
+        assert kind_of(found) == kind
+    grain = np.random.default_rng(5).normal(0, 60, disc.shape)
+    rough = np.clip(np.where(disc, 150 + grain, weave), 0, 255).astype(np.uint8)
+    assert kind_of(figures_of(rough, disc, None)[0]) != "missing-part"
+
+
+@pytest.mark.parametrize(
+    ("kind", "defect", "generator"),
+    [
+        ("washer", "chip", "edge-chip"),
+        ("washer", "scratch", "scratch"),
+        ("tablet", "chip", "edge-chip"),
+        ("tablet", "stain", "stain"),
+        ("fabric", "stain", "stain"),
+        ("fabric", "scratch", "scratch"),
+    ],
+)
+def test_toy_defects_are_told_apart(kind, defect, generator):
+    for number in range(4):
+        pixels, mask = toy_image(kind, stream(3, "toy", str(number)), size=192, defect=defect)
+        assert kind_of(figures_of(pixels, mask, foreground(pixels))[0]) == generator
 
 
 def test_near_and_far_from_the_border():

@@ -17,16 +17,16 @@ from anosynth.fit.cutouts import write_cutouts
 from anosynth.fit.estimate import _default, _range
 from anosynth.fit.rules import FOLLOWS
 from anosynth.generator import find
-from anosynth.images import EdgeChip, Pit, Scratch, Stain
+from anosynth.images import Blank, EdgeChip, Hole, MissingPart, Pit, Rust, Scratch, Stain
 from anosynth.io.images import read_image
 from anosynth.recipe import Recipe, Vary, load_yaml
 from anosynth_cli.main import run
 
 
-def fitted(folder, vary, number=14, **more):
-    folder, made = real(folder, vary, number, **more)
+def fitted(folder, vary, number=14, part=None, **more):
+    folder, made = real(folder, vary, number, part=part, **more)
     found = plain(folder / "images", folder / "masks")
-    good = goods(folder / "good", part=more.get("part") is not None)
+    good = goods(folder / "good", part=part is not None, **more)
     return fit_recipe(found, sorted(good.glob("*.png"))), made
 
 
@@ -68,11 +68,49 @@ def test_stains_and_pits_come_back(tmp_path):
     assert middle(part, "size") == pytest.approx(truth, rel=0.35)
 
 
+ROWS, COLUMNS = np.mgrid[:160, :200]
+PLATE = ((ROWS - 80) / (0.38 * 160)) ** 2 + ((COLUMNS - 100) / (0.38 * 200)) ** 2 <= 1
+
+
+def came_back(found, made, generator, *names):
+    """Assert that most defects are of this kind, and that their values are those that were asked for."""
+    assert found.groups[0].generator == generator
+    assert len(found.groups[0].figures) >= 0.8 * len(made)
+    _, part = found.recipe.parts[0]
+    for name in names:
+        truth = np.exp(np.mean([np.log(getattr(one, name)) for one in made]))
+        assert middle(part, name) == pytest.approx(truth, rel=0.3), name
+    return part.values
+
+
+def test_holes_come_back_with_what_is_seen_through_them(tmp_path):
+    told = {"width": (0.09, 0.13), "elongation": (1.2, 1.5), "depth": 0.2}
+    found, made = fitted(tmp_path / "seen", Vary(Hole, **told, place="interior"), part=PLATE)
+    assert came_back(found, made, "hole", "width", "elongation")["fill"] == "auto"
+    found, made = fitted(tmp_path / "dark", Vary(Hole, **told))
+    assert came_back(found, made, "hole", "width", "elongation")["fill"] == "dark"
+
+
+def test_missing_parts_come_back(tmp_path):
+    vary = Vary(MissingPart, area=(0.02, 0.04), elongation=(1.1, 1.6))
+    came_back(*fitted(tmp_path, vary, weave=30.0), "missing-part", "area")
+
+
+def test_what_is_whiter_comes_back_white_and_as_strong(tmp_path):
+    told = {"strength": (0.3, 0.5), "area": (0.01, 0.03), "softness": 0.1}
+    found, made = fitted(tmp_path, Vary(Blank, fill="white", outline="blob", **told))
+    assert came_back(found, made, "blank", "area", "strength")["fill"] == "white"
+    assert "fill: white" in recipe_text(found)
+
+
+def test_rust_comes_back(tmp_path):
+    vary = Vary(Rust, area=(0.02, 0.05), strength=(0.5, 0.7), elongation=(1.0, 1.5))
+    came_back(*fitted(tmp_path, vary, base=110.0), "rust", "area", "strength")
+
+
 def test_pieces_off_the_rim_become_chips(tmp_path):
-    rows, columns = np.mgrid[:160, :200]
-    plate = ((rows - 80) / (0.38 * 160)) ** 2 + ((columns - 100) / (0.38 * 200)) ** 2 <= 1
     vary = Vary(EdgeChip, area=(0.01, 0.02), strength=0.1)
-    found, _ = fitted(tmp_path, vary, part=plate)
+    found, _ = fitted(tmp_path, vary, part=PLATE)
     assert found.groups[0].generator == "edge-chip"
     assert found.recipe.parts[0][1].values.get("place", "anywhere") == "anywhere"
 
@@ -111,6 +149,15 @@ def test_few_defects_stay_near_the_default_and_many_do_not(number):
     assert pytest.approx(math.exp(mean)) == (0.15 * 0.7) ** 0.5
 
 
+def test_one_defect_that_does_not_show_does_not_decide():
+    generator, follow = find("images", "scratch"), next(one for one in FOLLOWS["scratch"] if one.figure == "contrast")
+    clear = np.full(9, 0.3)
+    texts = [_range(generator, follow, np.append(clear, value)) for value in (0.0, 0.3 / 20)]
+    assert texts[0] == texts[1]
+    low, high = (float(end) for end in texts[0].removesuffix(":log").split(":"))
+    assert 0.1 < math.sqrt(low * high) < 0.3
+
+
 def test_ranges_keep_to_the_bounds_of_their_parameters():
     for name, follows in FOLLOWS.items():
         generator = find("images", name)
@@ -137,6 +184,17 @@ def test_it_is_the_same_each_time(tmp_path):
     good = sorted(goods(tmp_path / "good").glob("*.png"))
     found = [recipe_text(fit_recipe(plain(folder / "images", folder / "masks"), good)) for _ in range(2)]
     assert found[0] == found[1]
+
+
+def test_crumbs_and_empty_masks_are_told_apart(tmp_path):
+    folder, _ = real(tmp_path, SCRATCHES, 5)
+    crumb = np.zeros((160, 200), np.uint8)
+    save(folder / "masks" / "d0.png", crumb)
+    crumb[5:7, 5:7] = 255
+    save(folder / "masks" / "d1.png", crumb)
+    empty, small = fit_recipe(plain(folder / "images", folder / "masks")).passed
+    assert empty.endswith("d0.png: its mask is empty")
+    assert small.endswith("d1.png: no region of 8 pixels")
 
 
 def test_two_defects_are_too_few(tmp_path):
@@ -182,6 +240,9 @@ def test_a_data_set_of_any_layout_with_a_map_and_cut_outs(tmp_path, capsys):
     capsys.readouterr()
     assert run(line) == 1
     assert "is there already\nhint: --overwrite" in capsys.readouterr().err
+    recipe.unlink()
+    assert run(line) == 1
+    assert "r-prior.png: is there already\nhint: --overwrite" in capsys.readouterr().err
     (bank / "0099.png").write_bytes(b"")
     (bank / "mine.txt").write_bytes(b"")
     assert run([*line, "--overwrite"]) == 0

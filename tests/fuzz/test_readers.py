@@ -24,7 +24,6 @@ STEADY = settings(
     max_examples=60 * MORE,
     derandomize=True,
     database=None,
-    deadline=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )

@@ -12,7 +12,7 @@ from anosynth.errors import DataError
 from anosynth.generator import find
 from anosynth.images import Image
 from anosynth.images._edit import FLOOR
-from anosynth.images.stain import largest_change, outlined, patch
+from anosynth.images._patch import contour, largest_change, patch
 from anosynth.seeding import Rng
 
 BLOTS = ["stain", "rust", "pit", "spatter"]
@@ -135,7 +135,7 @@ def test_elongation_and_orientation_show(name):
         assert elongation == 1 or np.median(off) < 8
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32), slope=st.just(0.0) | st.floats(0.01, 1.5), share=st.floats(0.02, 0.3))
 def test_an_outline_is_visible_on_the_pixels_asked(seed, slope, share):
     image = Image(np.zeros((60, 80), dtype=np.uint8))
@@ -146,7 +146,7 @@ def test_an_outline_is_visible_on_the_pixels_asked(seed, slope, share):
     top, left, bottom, right = place.box
     wanted = round(share * 1500)
     try:
-        alpha, level = outlined(place.height, slope, full, free, place.box, wanted)
+        alpha, level = contour(place.height, slope, full, free, place.box, wanted)
     except DataError:
         return
     visible = (alpha * full >= FLOOR * 0.9999) & free[top:bottom, left:right]
@@ -164,11 +164,11 @@ def test_an_outline_that_its_box_would_cut_is_refused():
     height = np.ones((20, 20), dtype=np.float32)
     height[8:12, 8:12] = 2
     full, free = np.full((20, 20), 0.3, dtype=np.float32), np.ones((40, 40), dtype=bool)
-    alpha, _ = outlined(height, 0.0, full, free, (10, 10, 30, 30), 16)
+    alpha, _ = contour(height, 0.0, full, free, (10, 10, 30, 30), 16)
     assert int((alpha > 0).sum()) == 16
     with pytest.raises(DataError, match="too small for 17 pixels"):
-        outlined(height, 0.0, full, free, (10, 10, 30, 30), 17)
-    alpha, _ = outlined(height, 0.0, full, free[:20, :20], (0, 0, 20, 20), 17)
+        contour(height, 0.0, full, free, (10, 10, 30, 30), 17)
+    alpha, _ = contour(height, 0.0, full, free[:20, :20], (0, 0, 20, 20), 17)
     assert alpha.all(), "borders of the image cut nothing"
 
 

@@ -133,6 +133,14 @@ def test_depths_and_channels_are_converted_by_the_stated_rules(tmp_path):
     assert fitted(same, 4, "") is same
 
 
+@pytest.mark.parametrize("channels", [2, 4])
+def test_a_last_channel_that_is_no_opacity_comes_along(tmp_path, channels):
+    pixels, mask = spotted(channels=channels)
+    put(tmp_path, "a.tif", pixels, mask, "a_mask.png")
+    made = DefectBank(bank=str(tmp_path), **PLAIN)(ground(channels=channels), rng=0)
+    assert (np.sort(made.sample[made.mask], axis=0) == np.sort(pixels[mask], axis=0)).all()
+
+
 def test_crops_bring_none_of_the_colours_that_their_alpha_hides(tmp_path):
     pixels, mask = spotted()
     pixels[~mask] = (255, 0, 255)

@@ -114,7 +114,7 @@ def test_the_input_may_be_read_only_and_need_not_lie_in_one_piece():
         assert (image == before).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(8, 70), st.integers(8, 70), st.floats(-180, 180), st.floats(-0.9, 0.9), st.integers(0, 2**32), st.data()
 )
@@ -143,7 +143,7 @@ def test_clones_are_the_same(mixed, masked):
         assert plain.tobytes() == fast.tobytes()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 4), st.integers(0, 2**32))
 def test_pixels_of_any_view_are_taken(height, width, channels, seed):
     draw = np.random.default_rng(seed)

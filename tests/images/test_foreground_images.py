@@ -153,7 +153,7 @@ def test_values_that_are_no_numbers_do_no_harm():
 
 
 @given(st.integers(8, 60), st.integers(8, 60), st.integers(0, 2**32 - 1), st.sampled_from([0, 1, 4]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_pixels_give_a_mask_of_their_size_or_none(height, width, seed, channels):
     draw = np.random.default_rng(seed)
     shape = (height, width, channels) if channels else (height, width)
@@ -169,7 +169,7 @@ def test_any_pixels_give_a_mask_of_their_size_or_none(height, width, seed, chann
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32 - 1))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_shrinking_averages_over_equal_areas(height, width, rows, columns, seed):
     size = (min(rows, height), min(columns, width))
     values = np.random.default_rng(seed).integers(0, 256, (height, width, 2)).astype(np.uint8)
@@ -198,7 +198,7 @@ def test_otsu_parts_two_classes_and_the_triangle_finds_the_foot_of_the_peak():
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 9), st.sampled_from(["uint8", "uint16", "float32"]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_blocks_are_means_and_leave_out_what_does_not_fill_one(rows, columns, side, kind):
     draw = np.random.default_rng(rows * 41 + columns)
     values = stored(draw.random((rows * side + side - 1, columns * side + side // 2, 3)), kind)

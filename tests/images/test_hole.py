@@ -140,6 +140,16 @@ def test_holes_at_the_border_are_cut_off_there():
     assert edit.box[2] < 64
 
 
+def test_holes_are_not_cut_open_by_the_edge_of_the_part():
+    image = plate()
+    rim = image.foreground.copy()
+    rim[61:-61, 61:-61] = False
+    for seed in range(20):
+        anomaly = Hole(width=0.15, elongation=1.5, roughness=0.0)(image, rng=seed)
+        assert np.abs(anomaly.effect[rim]).max() < 0.3, "more than the shade around a hole"
+    assert Hole(width=0.8)(image, rng=0).mask.any(), "where it fits nowhere, the best place is taken"
+
+
 def _seated(image: Image) -> Image:
     prior = np.zeros(image.shape, np.float32)
     prior[0, 0] = 1

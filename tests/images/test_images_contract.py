@@ -293,7 +293,7 @@ def test_values_out_of_range_name_the_parameter_and_the_bound(name):
 
 
 @pytest.mark.parametrize("name", ALL)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     seed=st.integers(0, 2**32),
     size=st.tuples(st.integers(8, 48), st.integers(8, 48)),

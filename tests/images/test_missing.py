@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.ndimage import gaussian_filter, laplace
+from scipy.ndimage import binary_dilation, binary_erosion, gaussian_filter, label, laplace
 from scipy.sparse import coo_array
 from scipy.sparse.linalg import spsolve
 
 from anosynth.errors import DataError, NotMade
 from anosynth.images import EdgeChip, Image, MissingPart
-from anosynth.images._fill import continued, grain, grain_spreads, membrane
+from anosynth.images._fill import continued, grain, grain_spreads, membranes
+from anosynth.images._rim import with_rim
 from anosynth.seeding import Rng
 
 
@@ -33,6 +34,10 @@ def direct(pixels, hole):
     out = pixels.astype(np.float64)
     out[hole] = np.stack([spsolve(matrix, right[:, c]) for c in range(right.shape[1])], axis=1)
     return out
+
+
+def membrane(pixels, hole):
+    return membranes(pixels.transpose(2, 0, 1), hole).transpose(1, 2, 0)
 
 
 def field(h, w, channels=1, sigma=8.0, seed=0):
@@ -107,6 +112,18 @@ def test_one_edge_does_not_become_grain():
     assert np.abs(continued(pixels, ~known, Rng(0)) - pixels).max() < 1e-2
 
 
+def test_two_colours_that_take_turns_are_continued_with_no_third():
+    row, column = np.mgrid[0:90, 0:90]
+    weave = np.where((row // 5 + column // 5) % 2, 0.7, 0.3)[:, :, None].astype(np.float32).repeat(3, axis=2)
+    weave[:, :, 2] = 0.5
+    hole = np.hypot(row - 45, column - 45) < 22
+    for seed in range(5):
+        filled = continued(weave, hole, Rng(seed))[hole]
+        assert 0.05 < filled[:, 0].min() < filled[:, 0].max() < 0.95
+        assert filled[:, 0].std() > 0.05, "as flat as a membrane"
+        assert np.abs(filled[:, 2] - 0.5).max() < 1e-6
+
+
 def spots(h=120, w=150, seed=0):
     """Dark spots on an even, grained ground: parts that can go missing."""
     rng = np.random.default_rng(seed)
@@ -125,6 +142,20 @@ def test_what_is_gone_is_replaced_by_its_surroundings():
         assert ((anomaly.sample != image).any(axis=2) == anomaly.mask).all()
         gone += int((anomaly.effect > 0.3).sum() > 60)
     assert gone >= 8, "places with nothing on them were chosen"
+
+
+def test_of_an_object_its_own_surface_goes_on_and_not_the_table():
+    image = biscuit()
+    pixels = image.pixels.copy()
+    row, column = np.mgrid[0:140, 0:160]
+    angle = np.degrees(np.arctan2(row - 70, column - 80))
+    pixels[image.foreground & (np.hypot(row - 70, column - 80) > 30) & (angle % 40 < 15)] = 240
+    reached = 0
+    for seed in range(10):
+        anomaly = MissingPart(area=0.02)(Image(pixels, image.foreground), rng=seed)
+        assert anomaly.sample.pixels[anomaly.mask].min() > 165
+        reached += int((anomaly.mask & (np.hypot(row - 70, column - 80) > 43)).any())
+    assert reached >= 5, "no part at the edge of the object"
 
 
 def test_missing_parts_are_reproducible_and_refused_on_even_images():
@@ -170,6 +201,50 @@ def test_the_area_of_a_chip_is_about_what_is_asked():
     image = biscuit()
     area = np.median([EdgeChip(area=0.02, width=0.001)(image, rng=s).stats["area"] for s in range(30)])
     assert area == pytest.approx(0.02, rel=0.45)
+
+
+@pytest.mark.parametrize("softness", [0.0, 0.1])
+def test_a_ragged_chip_leaves_no_crumbs_and_is_sharp(softness):
+    image = biscuit()
+    for seed in range(12):
+        chip = EdgeChip(area=0.03, roughness=0.3, softness=softness, strength=0.01)
+        anomaly = chip(image, rng=seed)
+        assert label(image.foreground & ~anomaly.mask)[1] == 1, "crumbs of the part in the gap"
+        half = (np.abs(anomaly.effect) < 0.4) & anomaly.mask
+        assert half.sum() < 0.4 * anomaly.mask.sum(), "the gap fades like a cloud"
+
+
+def unsharp(width=1.5):
+    """A biscuit under a blur, with a mask that ends two pixels within its edge."""
+    sharp = biscuit()
+    value = gaussian_filter(sharp.pixels.astype(float), (width, width, 0))
+    return Image(np.rint(value).astype(np.uint8), binary_erosion(sharp.foreground, iterations=2))
+
+
+def test_no_hairline_of_the_old_rim_is_left_across_the_gap():
+    image = unsharp()
+    for seed in range(6):
+        after = EdgeChip(area=0.02)(image, rng=seed).sample.pixels.mean(axis=2)
+        gap = (after < 75) & image.foreground
+        rim = binary_dilation(binary_erosion(gap, iterations=2, mask=image.foreground), iterations=3)
+        rim &= ~image.foreground
+        assert image.pixels.mean(axis=2)[rim].max() > 115, "no gap at the edge"
+        assert after[rim].max() < 95
+
+
+def test_the_rim_is_what_shows_the_object_and_not_more():
+    image = unsharp()
+    wide = with_rim(image, image.foreground)
+    assert (wide >= image.foreground).all()
+    row, column = np.mgrid[0:140, 0:160]
+    assert np.hypot(row - 70, column - 80)[wide].max() < 48
+    assert 44 < np.sqrt(wide.sum() / np.pi) < 46.5
+    half = image.foreground & (column < 80)
+    assert not (with_rim(image, half) & (column >= 80))[40:100].any(), "a region that ends within the object"
+    clear = np.dstack([image.pixels, np.where(image.foreground, 255, 0).astype(np.uint8)])
+    assert (with_rim(Image(clear, opacity=True), image.foreground) == image.foreground).all()
+    everywhere = np.ones((140, 160), bool)
+    assert with_rim(Image(image.pixels), everywhere) is everywhere
 
 
 def test_without_an_edge_there_is_no_chip():

@@ -33,7 +33,7 @@ def test_a_smudge_is_one_colour_blended_in(outline, strength):
         assert (anomaly.sample[~inside] == pixels[~inside]).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     shape=st.tuples(st.integers(8, 90), st.integers(8, 90)),
     area=st.floats(0.01, 0.5),
@@ -74,7 +74,7 @@ def test_a_colour_is_uniform_unless_nobody_could_see_it():
                 assert strength * np.abs(colour - mean).max() >= min(4 * 4 / 255, 0.5 * strength)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(h=st.integers(1, 20), w=st.integers(1, 20), channels=st.integers(1, 4), cell=st.integers(1, 9))
 def test_a_mosaic_has_the_exact_mean_of_every_cell(h, w, channels, cell):
     pixels = np.random.default_rng(h * w).random((h, w, channels)).astype(np.float32)

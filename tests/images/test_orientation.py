@@ -118,7 +118,7 @@ def test_the_direction_of_a_chip_is_that_of_the_edge_there():
             assert sizes[90.0][1] > 1.5 * sizes[0.0][1]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(orientation=st.floats(-180, 180))
 def test_a_heading_is_a_unit_way_and_quarters_are_exact(orientation):
     sine, cosine = heading(orientation)
@@ -129,7 +129,7 @@ def test_a_heading_is_a_unit_way_and_quarters_are_exact(orientation):
         assert heading(quarter) == expected
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32), orientation=st.floats(-180, 180), bend=st.floats(0, 3))
 def test_a_pointed_line_leads_its_way_and_keeps_its_shape(seed, orientation, bend):
     centre = (30, 50)
@@ -154,7 +154,7 @@ def test_a_line_without_a_way_stays():
     assert np.allclose(pointed([ring], (3, 3), 77.0)[0], ring)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(h=st.integers(4, 40), w=st.integers(4, 40), orientation=st.floats(-180, 180), softness=st.floats(0, 1))
 def test_turning_keeps_the_area_and_stays_in_the_box(h, w, orientation, softness):
     for outline in ("rectangle", "ellipse", "blob"):

@@ -44,6 +44,12 @@ def mask_of(law, seed, shape=(128, 128)):
     return level_of(law, as_rng(seed), shape) > law.threshold
 
 
+def filled(region):
+    mask = np.zeros(region.shape, np.bool_)
+    mask.ravel()[region.places] = True
+    return mask
+
+
 def level_of(law, rng, shape, found=None):
     return joined(*drawn_fields(shape, rng, law, {} if found is None else found))
 
@@ -108,7 +114,7 @@ def test_rotation_is_uniform(most):
     assert stats.kstest(angles, "uniform", args=(-most, 2 * most)).pvalue > 1e-3
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(8, 70), st.integers(8, 70), st.floats(-180, 180), st.floats(-0.2, 0.6), st.integers(0, 2**32))
 def test_a_turn_is_a_bilinear_turn_about_the_centre(height, width, degrees, floor, seed):
     noise = lattice((height, width), (3, 2), as_rng(seed))
@@ -144,7 +150,7 @@ def test_single_pixels_are_found_wherever_they_are_turned_to(shape, degrees):
         assert peaks.places.tolist() == np.flatnonzero(flat > np.float32(1e-3)).tolist()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.sampled_from(["single", "union", "intersection"]), st.floats(-0.1, 0.6), st.integers(0, 2**32))
 def test_peaks_of_two_fields_are_those_of_the_fields_joined(combine, floor, seed):
     fields = [Field(lattice((40, 56), (3, 4), as_rng(seed + number)), 31.0 * number - 12) for number in range(2)][
@@ -186,7 +192,7 @@ def test_both_tails_are_the_absolute_value():
         assert (mask_of(law._replace(tails="both"), seed, (64, 64)) == (np.abs(noise) > 0.5)).all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.floats(0.005, 0.5), st.integers(0, 2**32), st.sampled_from(["single", "union", "intersection"]))
 def test_an_area_asked_is_met_to_the_pixel(area, seed, combine):
     foreground = np.zeros((70, 90), np.bool_)
@@ -197,7 +203,7 @@ def test_an_area_asked_is_met_to_the_pixel(area, seed, combine):
     assert not (anomaly.mask & ~foreground).any()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.floats(0.005, 0.5),
     st.integers(0, 2**32),
@@ -212,7 +218,7 @@ def test_the_area_takes_the_highest_pixels(area, seed, combine, kind):
     region = perlin_region(image, free, as_rng(seed), law)
     top, left, bottom, right = region.box
     mask = np.zeros(free.shape, np.bool_)
-    mask[top:bottom, left:right] = region.filled(1.0) > 0
+    mask[top:bottom, left:right] = filled(region)
     level = level_of(law, as_rng(seed).child("mask", 0), free.shape)
     assert mask.sum() == min(max(8, round(area * free.sum())), free.sum())
     assert not (mask & ~free).any()
@@ -235,7 +241,7 @@ def test_the_box_is_the_least_one_and_the_mask_lies_on_free_pixels():
     for seed in range(20):
         region = perlin_region(image, free, as_rng(seed), DRAEM, whole=True)
         top, left, bottom, right = region.box
-        mask = region.filled(1.0) > 0
+        mask = filled(region)
         assert mask.shape == (bottom - top, right - left)
         assert all(mask[place].any() for place in (0, -1, (slice(None), 0), (slice(None), -1)))
         assert (mask == (region.level > 0.5) & free[top:bottom, left:right]).all()
@@ -389,7 +395,7 @@ def test_recorded_blends_follow_their_law(name, law):
     assert stats.kstest(drawn, law.cdf).pvalue > 1e-3
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.sampled_from(RECIPES),
     st.integers(0, 2**32),

@@ -70,7 +70,7 @@ def test_boxes_at_a_border_are_cut_or_moved():
     assert moved_inside((0, 0), (99, 6), (30, 40)) == (0, 0, 30, 6)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(shape=SHAPE, size=st.tuples(st.integers(1, 120), st.integers(1, 120)), seed=SEED, share=st.floats(0.001, 1))
 def test_a_placed_box_is_inside_and_holds_a_free_pixel(shape, size, seed, share):
     rng = Rng(seed)
@@ -99,7 +99,7 @@ def test_all_positions_are_as_likely_and_borders_get_no_more():
     assert np.abs(tops - 400).max() < 5 * 20
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(shape=SHAPE, area=st.floats(0.0001, 0.5), aspect=st.floats(0.05, 20))
 def test_a_rectangle_has_its_area_and_its_aspect_where_both_fit(shape, area, aspect):
     h, w = rectangle_size(shape, area=area, aspect=aspect)
@@ -123,7 +123,7 @@ def test_width_and_height_are_not_swapped():
     assert boxes[:, [0, 1]].min(axis=0).max() < 10
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(shape=st.tuples(st.integers(2, 60), st.integers(2, 60)), softness=st.floats(0, 1), seed=SEED)
 def test_a_blob_is_an_alpha_of_known_area(shape, softness, seed):
     alpha = blob(shape, Rng(seed), softness=softness)
@@ -201,7 +201,7 @@ def test_another_place_is_never_the_same_and_any_other_one():
         other_place((0, 0, 8, 7), (8, 7), Rng(0))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(outline=st.sampled_from(["rectangle", "ellipse", "blob"]), area=st.floats(0.01, 0.3), seed=SEED)
 def test_the_area_of_an_outline_is_that_of_the_outline(outline, area, seed):
     image = grey(96, 128)

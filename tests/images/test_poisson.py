@@ -74,7 +74,7 @@ def test_mixed_clone_takes_the_stronger_difference_of_all_channels_at_once():
     assert np.abs(clone(source, destination, mixed=True) - expected).max() < 1e-6
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(3, 20), st.integers(3, 20), st.floats(-0.5, 0.5), st.booleans())
 def test_a_source_that_is_only_lighter_changes_nothing(h, w, lift, mixed):
     destination = pixels(h, w)

@@ -185,7 +185,7 @@ def test_a_centre_off_the_edge_chips_the_nearest_edge():
         assert side[mask].all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32), share=st.floats(0.001, 1), row=st.floats(0, 1), column=st.floats(0, 1))
 def test_the_nearest_pixel_is_the_nearest(seed, share, row, column):
     free = np.random.default_rng(seed).random((17, 23)) < share

@@ -42,7 +42,7 @@ def brute_distance(line, box):
     return gaps.min(axis=1).reshape(y.shape)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**32), reach=st.floats(0.8, 9), top=st.integers(-6, 6), left=st.integers(-6, 6))
 def test_trace_is_the_distance_to_the_line(seed, reach, top, left):
     line = np.random.default_rng(seed).uniform(-4, 22, (4, 2))

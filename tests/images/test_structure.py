@@ -53,7 +53,7 @@ def test_strips_move_whole_rows_and_columns_by_even_numbers():
         assert sorted(strips[:, 0].tolist()) == list(range(8))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.integers(8, 50),
     st.integers(8, 50),

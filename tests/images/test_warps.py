@@ -43,7 +43,7 @@ def test_without_displacement_the_bits_stay():
     assert (resample(pixels, still, still) == pixels).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.floats(0, np.pi), st.floats(1, 6), st.floats(0.001, 0.5), st.integers(8, 200), st.integers(8, 200))
 def test_the_ellipse_stays_off_the_border_of_its_box(angle, elongation, area, h, w):
     size = ellipse_box(area, angle, elongation, (h, w))

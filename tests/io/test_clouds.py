@@ -99,11 +99,30 @@ def test_pipes_and_sockets_are_not_opened(tmp_path):
         assert message(tmp_path / "s.ply") == "a socket: expected a file"
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.xyz", b"1 2 3\r4 5 6\r"),
+        ("a.obj", b"v 0 0 0\rv 1 0 0\rv 0 1 0\r"),
+        ("a.off", b"OFF\r1 0 0\r1 2 3\r"),
+        ("a.ply", b"ply\rformat ascii 1.0\r"),
+    ],
+)
+def test_lines_that_end_in_cr_alone(tmp_path, name, text):
+    (tmp_path / name).write_bytes(text)
+    assert message(tmp_path / name).startswith("its lines end in CR alone")
+
+
+def test_the_beginning_of_what_is_no_cloud_is_shown_as_it_is(tmp_path):
+    (tmp_path / "a.ply").write_bytes(b"\x89PNG\r\n" + bytes(40))
+    assert message(tmp_path / "a.ply").startswith(r"begins with `\x89PNG\r\n\x00")
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write anything")
 def test_permissions(tmp_path):
     write_cloud(tmp_path / "a.ply", MESH)
     (tmp_path / "a.ply").chmod(0)
-    assert message(tmp_path / "a.ply").startswith("cannot be read\nhint: ")
+    assert message(tmp_path / "a.ply").startswith("cannot be read: no permission\nhint: ")
     tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
     with pytest.raises(WriteError, match="hint: no permission"):
         write_cloud(tmp_path / "b.ply", MESH)

@@ -56,7 +56,7 @@ def test_what_is_printed_is_one_short_line(value):
     assert len(text) <= 80
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
 @given(name=st.text(alphabet="abcl./\\\0\ud800é", max_size=12))
 def test_whatever_is_allowed_stays_inside(tmp_path, name):
     out = tmp_path / "out"

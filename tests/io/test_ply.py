@@ -308,7 +308,7 @@ XYZ = "element vertex 2\nproperty float x\nproperty float y\nproperty float z\n"
     ("header", "message"),
     [
         ("element vertex 2\nproperty float x\nproperty float y\n", "vertex property z: missing: expected float"),
-        (XYZ.replace("float z", "int z"), "vertex property z: i4: expected float or double"),
+        (XYZ.replace("float z", "int z"), "vertex property z: int: expected float or double"),
         (XYZ + "property list uchar int parts\n", "vertex property parts: a list: expected a scalar"),
         (XYZ + "property float x\n", "property x of vertex: expected once"),
         (XYZ + "element vertex 2\n", "element vertex: expected once"),

@@ -179,3 +179,8 @@ def test_trimesh_reads_the_same():
     text = parse_stl(trimesh.exchange.stl.export_stl_ascii(mesh).encode())
     assert np.allclose(text.points[text.faces], cloud.points[cloud.faces], atol=1e-6)
     assert_same(parse_stl(trimesh.exchange.stl.export_stl(mesh)), parse_stl(data))
+
+
+def test_what_follows_the_facets_is_no_sign_of_a_cut():
+    with pytest.raises(DataError, match=r"STL: \d+ bytes: expected \d+ for 1 facets$"):
+        parse_stl(bytes(80) + b"\1\0\0\0" + bytes(52))

@@ -145,12 +145,22 @@ def test_unit():
     ("data", "message"),
     [
         (b"1 2 3\n4 5\n", "row 2: 2 fields: expected 3"),
-        (b"1,2,3\n4,,6\n", "row 2: 2 fields: expected 3"),
+        (b"1,2,3\n4,,6\n", "row 2: an empty field"),
+        (b"x,y,z,a\n1,2,,3\n4,5,,6\n", "row 1: an empty field"),
+        (b"1, 2, , 3\n", "row 1: an empty field"),
+        (b",1,2,3\n,4,5,6\n", "row 1: an empty field"),
+        (b"1;2;3\n;5;6\n", "row 2: an empty field"),
         (b"1 2 3\n4 5 x\n", "row 2: `x`: expected a number"),
-        (b"1 2\n3 4\n", "2 columns: expected at least three"),
+        (b"1 2\n3 4\n", "first row is `1 2`: expected at least three columns"),
+        (b"3\n1 2 3\n4 5 6\n", "first row is `3`: expected at least three columns"),
         (b"a b c\nd e f\n1 2 3\n", "no row of numbers"),
         (b"# nothing\n", "no row of numbers"),
-        (b"1,5;2,5;3,5\n", "expected"),
+        (b"id,x,y,z\n1,2,3\n", "`id,x,y,z`: expected the names of 3 columns"),
+        (b"id,id,x,y,z\n1,1,2,3,4\n", "expected the names of 5 columns, each once"),
+        (b"id x y z\n1 2 3 4 5\n", "expected the names of 5 columns"),
+        (b"1,5;2,5;3,5\n", "`1,5;2,5;3,5`: expected one kind of delimiter\nhint: .* 1.5 rather than 1,5"),
+        (b"1,5 2,5 3,5\n", "expected one kind of delimiter"),
+        (b"1,5\t2,5\t3,5\n", "expected one kind of delimiter"),
         (b"1 2 3\n\0\0\0", "a zero byte"),
     ],
 )
@@ -163,3 +173,16 @@ def test_bad_files_are_refused(data, message):
 def test_any_bytes_are_refused_or_read(data):
     with suppress(DataError):
         parse_text(data)
+
+
+def test_a_comma_at_the_end_of_all_lines_is_no_column():
+    cloud = parse_text(b"id,x,y,z,\n7,1.5,2.5,3.5,\n")
+    assert cloud.points.tolist() == [[1.5, 2.5, 3.5]]
+    assert cloud.attributes["id"].tolist() == [7]
+
+
+def test_a_column_without_a_name_is_not_a_coordinate():
+    cloud = parse_text(b",x,y,z\n0,1.0,2.0,3.0\n1,4.0,5.0,6.0\n")
+    assert cloud.points.tolist() == [[1, 2, 3], [4, 5, 6]]
+    assert cloud.attributes["c1"].tolist() == [0, 1]
+    assert b"".join(text_chunks(cloud, ".csv")) == b",x,y,z\n0,1.0,2.0,3.0\n1,4.0,5.0,6.0\n"

@@ -100,7 +100,7 @@ def test_along_one_axis_it_is_the_straight_line():
             assert np.allclose(out[i, here, c], line, rtol=1e-12)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(cut=cut_shapes(), seed=st.integers(0, 2**32), density=st.floats(0, 1))
 def test_interpolation_weighs_the_nearest_along_each_axis(cut, seed, density):
     draw = np.random.default_rng(seed)
@@ -184,7 +184,7 @@ def test_what_cannot_change_is_not_labelled():
     assert np.array_equal(bits(fill(np.array([[[-0.0]]]), np.ones(1, bool)).values), bits(np.array([[[-0.0]]])))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     cut=cut_shapes(), seed=st.integers(0, 2**32), density=st.floats(0, 1), dtype=st.sampled_from([np.uint8, np.float64])
 )

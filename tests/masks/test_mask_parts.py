@@ -15,7 +15,7 @@ from anosynth.masks import by_saliency, disjoint, expand, patches
 from anosynth.seeding import as_rng
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(cut=cut_shapes(), share=st.floats(0, 1), seed=st.integers(0, 2**32))
 def test_disjoint_sets_are_a_partition_into_cells(cut, share, seed):
     shape, cell = cut
@@ -52,7 +52,7 @@ def test_disjoint_bits_are_pinned():
     assert digest(disjoint((61, 47), 1, batch=2), disjoint((500,), 1, cell=3, sets=4)) == "8bca0c79c207e143"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(cut=cut_shapes(), seed=st.integers(0, 2**32), density=st.floats(0, 1))
 def test_patches_are_the_maximum_and_expand_their_inverse(cut, seed, density):
     shape, segment = cut
@@ -112,7 +112,7 @@ def maps(shape: tuple[int, ...], seed: int, levels: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, levels, shape).astype(np.float64)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     cut=cut_shapes(),
     seed=st.integers(0, 2**32),
@@ -137,7 +137,7 @@ def test_the_mask_only_shrinks_as_the_threshold_grows(cut, seed, levels, ends, d
     assert np.array_equal(patches(wide, cell), grown)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(cut=cut_shapes(), seed=st.integers(0, 2**32), quantile=st.floats(0, 1))
 def test_a_quantile_is_an_exact_count_and_the_first_of_equals(cut, seed, quantile):
     shape, cell = cut

@@ -19,7 +19,7 @@ from anosynth.seeding import as_rng
 LAYOUTS = ["random", "contiguous", "strided"]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     cut=cut_shapes(),
     layout=st.sampled_from(LAYOUTS),
@@ -53,7 +53,7 @@ def test_runs_that_one_overlap_cannot_take_still_fit(number, count, window):
     assert (masks.counts.min(), masks.counts.max()) == (1, 2)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(cut=cut_shapes(), layout=st.sampled_from(LAYOUTS), ratio=st.floats(0.01, 1), passes=st.integers(1, 5))
 def test_a_number_of_passes_is_that_many_independent_ones(cut, layout, ratio, passes):
     shape, segment = cut
@@ -64,7 +64,7 @@ def test_a_number_of_passes_is_that_many_independent_ones(cut, layout, ratio, pa
     assert np.array_equal(masks.segments[:1], fewer.segments), "a pass depends on how many there are"
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(cut=cut_shapes(), ratio=st.floats(0.01, 1), window=st.integers(1, 6), passes=st.sampled_from(["cover", 3]))
 def test_contiguous_is_one_connected_run_in_each_window(cut, ratio, window, passes):
     shape, segment = cut
@@ -118,7 +118,7 @@ def test_places_are_as_likely_as_they_should_be(layout):
         assert np.allclose(share, 0.3, atol=0.05)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(cut=cut_shapes(), seed=st.integers(0, 99))
 def test_samples_are_segments_repeated(cut, seed):
     shape, segment = cut

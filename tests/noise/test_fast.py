@@ -124,7 +124,7 @@ def test_importing_the_package_loads_neither_numba_nor_kernels():
 # What.
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.tuples(st.integers(1, 70), st.integers(1, 70)),
     st.tuples(st.floats(1, 90), st.floats(1, 90)),
@@ -144,7 +144,7 @@ def test_noise_that_repeats_is_the_same(cells):
     assert plain.tobytes() == fast.tobytes()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.floats(-20, 20))
 def test_sine_and_cosine_are_those_of_steady(angle):
     plain, fast = both(lambda: _fast.sine_cosine(angle))

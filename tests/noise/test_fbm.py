@@ -81,7 +81,7 @@ def clouds(draw: st.DrawFn) -> NDArray[np.float64]:
     return np.array(rows, dtype=np.float64).reshape(-1, dims)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(clouds(), st.integers(0, 2**32), st.integers(1, 12), st.floats(0, 2), st.floats(0.5, 4))
 def test_is_finite_and_bounded(
     points: NDArray[np.float64], seed: int, octaves: int, persistence: float, lacunarity: float
@@ -93,7 +93,7 @@ def test_is_finite_and_bounded(
     assert np.abs(values).max(initial=0) <= BOUND[points.shape[1]] + 1e-5
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(clouds(), st.integers(0, 100), st.data())
 def test_a_value_depends_on_its_point_alone(points: NDArray[np.float64], seed: int, data: st.DataObject) -> None:
     values = fbm(points, seed)

@@ -69,7 +69,7 @@ def test_equals_its_definition(shape: tuple[int, int], cells: tuple[float, float
     np.testing.assert_allclose(got, slow_lattice(shape, cells, 7, octaves, 0.6), rtol=0, atol=3e-6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.tuples(st.integers(1, 24), st.integers(1, 24)),
     st.tuples(st.floats(1, 40), st.floats(1, 40)),

@@ -150,7 +150,7 @@ def test_inputs_are_only_read() -> None:
 finite = st.floats(-1e6, 1e6, allow_nan=False)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(finite, finite, finite), min_size=1, max_size=20),
     st.integers(1, 8),

@@ -140,7 +140,7 @@ class TestSlab:
 
 
 class TestCurved:
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30)
     @given(
         st.integers(0, 7999),
         st.floats(-1, 1, allow_subnormal=False),

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from anosynth.errors import NotMade, ParameterError
 from anosynth.pointclouds import (
     Bend,
     Bulge,
+    Chip,
     Contamination,
     Crack,
     Dent,
+    Dimples,
     FlatSpot,
     Hole,
     NormAs,
@@ -23,7 +26,10 @@ from anosynth.pointclouds import (
     Scratch,
     Shear,
 )
+from anosynth.seeding import Rng
 from anosynth.toy.depth import depth_map
+from anosynth.toy.meshes import bracket
+from clouds_kit import box_mesh
 
 MODES = ("pca", "solid", "local")
 
@@ -37,9 +43,9 @@ def sheet(step: float = 0.5, size: float = 100.0) -> PointCloud:
     return PointCloud(flat, normals=np.tile([0.0, 0.0, 1.0], (len(flat), 1)), unit="mm")
 
 
-def wall(thickness: float) -> PointCloud:
+def wall(thickness: float, step: float = 0.5) -> PointCloud:
     """Two parallel sheets that face away from each other."""
-    top, bottom = sheet(), sheet()
+    top, bottom = sheet(step), sheet(step)
     points = np.concatenate([top.points + np.array([0, 0, thickness]), bottom.points])
     return PointCloud(points, normals=np.concatenate([top.normals, -bottom.normals]), unit="mm")
 
@@ -229,7 +235,7 @@ def test_a_dent_takes_at_most_half_of_the_wall(thickness):
 
 def test_a_wall_too_thin_for_the_dent_is_refused():
     with pytest.raises(NotMade, match="no place for a displacement"):
-        Dent(strength="16mm", area=0.05)(wall(4.0), rng=1)
+        Dent(strength="16mm", area=0.05)(wall(4.0, step=1.0), rng=1)
 
 
 def test_a_strength_that_nobody_could_see_is_refused(flat):
@@ -276,3 +282,34 @@ def test_normals_follow_the_surface_where_it_moved(flat):
     wanted = outward * slope + [0, 0, 1]
     wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
     assert (after[steep] * wanted).sum(axis=1).min() > 0.97
+
+
+@pytest.mark.parametrize(("generator", "seed"), [(Bulge(area=0.05, instances=4), 2), (Chip(instances=3), 1)])
+def test_defects_that_find_no_room_at_first_are_drawn_again_on_a_mesh(generator, seed):
+    """Each try refines the mesh elsewhere, so that the clouds of tries differ in their number of points."""
+    anomaly = generator(box_mesh(), rng=seed)
+    assert sorted(set(anomaly.instances.tolist())) == list(range(generator.instances + 1))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_lumps_do_not_stand_on_one_another(seed, make_torus):
+    changes = Contamination(instances=6, length=0.15).changes(make_torus(6000), Rng(seed))
+    covered = np.concatenate([np.unique(change.added_from) for change in changes])
+    assert len(covered) == len(np.unique(covered))
+
+
+def test_a_later_hole_leaves_nothing_standing_in_an_earlier_one():
+    """Each hole refines the mesh; vertices put into what an earlier one cuts out would stay behind."""
+    changes = Hole(area=0.01, instances=3).changes(bracket(0, fine=12.0), Rng(2))
+    faces = changes[-1].cloud.faces
+    for change in changes:
+        gone = np.isin(faces, change.removed).sum(axis=1)
+        assert not (gone[(faces >= len(change.cloud)).any(axis=1)] >= 2).any()
+
+
+@pytest.mark.parametrize("pits", [1, 2, 5, 9])
+def test_as_many_pits_as_asked(flat, pits):
+    side = int(np.sqrt(len(flat)))
+    for seed in (0, 1):
+        anomaly = Dimples(pits=pits, area=0.03, strength="1mm", spread=0.5, elongation=1)(flat, rng=seed)
+        assert ndimage.label(anomaly.mask.reshape(side, side), np.ones((3, 3)))[1] == pits

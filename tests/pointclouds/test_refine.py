@@ -39,7 +39,7 @@ def edges_near(cloud: PointCloud, centre: np.ndarray, radius: float) -> np.ndarr
     return np.asarray(np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1)[near])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     name=st.sampled_from(sorted(SHAPES)),
     seed=st.integers(0, 1000),

@@ -207,7 +207,7 @@ class TestOutward:
         assert share_right(found, out) >= 0.999
         assert share_right(surface.normals, out) >= 0.995
 
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=25)
     @given(seed=st.integers(0, 2**32 - 1))
     def test_only_turns_and_does_not_ask_what_sign_came_in(self, seed: int) -> None:
         rng = draw(seed)

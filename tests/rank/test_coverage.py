@@ -55,7 +55,7 @@ clouds = st.lists(st.tuples(st.integers(-3, 3), st.integers(-3, 3)), min_size=5,
 
 
 @given(clouds, clouds, st.integers(1, 4))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_balls_are_those_of_the_definitions(real, rows, k):
     a, b = np.array(real, dtype=float), np.array(rows, dtype=float)
     apart = np.array([[gap(x, y) for y in b] for x in a])
@@ -160,7 +160,7 @@ def test_the_bytes_of_the_figures_are_decided_by_the_seed():
 
 
 @given(st.integers(1, 9), st.integers(0, 5), st.integers(1, 5))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_vendi_counts_what_is_orthogonal(count, zeros, times):
     rows = np.repeat(np.vstack([np.eye(9)[:count] * 7, np.zeros((zeros, 9))]), [times] * count + [1] * zeros, axis=0)
     shares = [times / len(rows)] * count + [1 / len(rows)] * zeros

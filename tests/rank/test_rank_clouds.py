@@ -52,7 +52,7 @@ def test_one_row_a_point_and_one_name_a_column():
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 def test_turning_changes_nothing(seed):
     assert cells_of(turned(POINTS, seed)) == pytest.approx(CELLS, abs=2e-4)
 

@@ -71,6 +71,7 @@ def test_without_real_defects(folders, capsys):
         (["--layout", "mvtek"], "stain", 2, "did you mean `mvtec`"),
         (["--size", "5"], "stain", 2, "`size`: 5: must be from 64 to 1024"),
         (["--layers", "scale9"], "stain", 2, "no such layer"),
+        (["--html", "none/rank.html"], "stain", 1, "none/rank.html: cannot be written: there is no folder none"),
     ],
 )
 def test_slips_are_answered_in_words(folders, capsys, more, recipes, code, text):

@@ -195,6 +195,16 @@ def test_tables_of_labels_are_no_clouds(tmp_path: Path) -> None:
         real_files(tmp_path / "all", "pointclouds", masks=tmp_path / "apart")
 
 
+@pytest.mark.parametrize("text", ["", "0 0 nan\n", "1 2\n3\n"])
+def test_tables_that_are_none_are_named(tmp_path: Path, text: str) -> None:
+    for folder in ("cut", "gt"):
+        (tmp_path / folder).mkdir()
+    write_cloud(tmp_path / "cut/b.xyz", ring(2, 60))
+    (tmp_path / "gt/b.txt").write_text(text)
+    with pytest.raises(DataError, match=r"gt/b\.txt: "):
+        _points.judged(real_files(tmp_path, "pointclouds")[0])
+
+
 def test_a_mesh_among_scans_is_passed_over(tmp_path: Path) -> None:
     for name in ("a.ply", "b.ply", "nominal.stl"):
         (tmp_path / name).write_bytes(b"")

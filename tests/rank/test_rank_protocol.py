@@ -27,7 +27,7 @@ from anosynth.rank._making import FeatureRecipe, Given, make, orders
 from anosynth.rank._photos import Eye
 from anosynth.rank._samples import GOOD
 from anosynth.rank._space import learn
-from anosynth.rank.outcome import FLOOR, LINE, RECIPE, Entry
+from anosynth.rank.outcome import FLOOR, LINE, RECIPE, Difference, Entry
 from anosynth.rank.ranking import rank as ranking
 from anosynth.rank.settings import chosen
 from anosynth.rank.table import table
@@ -144,12 +144,16 @@ def test_masks_are_optional(folders: tuple[Path, Path], tmp_path: Path) -> None:
         target = real / ("one" if number % 2 else "two") / path.name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(path.read_bytes())
-    found = rank(folders[0], ["stain"], real, replace(FAST, made=4, draws=20))
+    found = rank(folders[0], ["stain", "mosaic"], real, replace(FAST, made=4, draws=20))
     assert found.data["real"] == {kind: {"samples": 3, "masks": 0} for kind in ("one", "two")}
     best = found.of(RECIPE)[0]
     assert best.figures["image_auroc"] is not None
     assert best.figures["pixel_auroc"] is None
-    assert set(best.kinds) == {"one", "two"}
+    assert set(best.kinds) == set(found.kinds) == {"one", "two"}
+    for kind, (apart,) in found.kinds.items():
+        values = [next(one for one in found.entries if one.name == name).kinds[kind] for name in (apart.a, apart.b)]
+        first, second = (one["image_auroc"].value for one in values)
+        assert (apart.a, apart.figure.value) == (best.name, pytest.approx(first - second))
 
 
 def test_without_real_defects_it_says_what_anomalies_look_like(looked_at: Outcome) -> None:
@@ -262,9 +266,11 @@ def test_the_conclusion_knows_ceilings_floors_and_kinds(outcome: Outcome) -> Non
         first.name: {"x": {"image_auroc": Figure(0.5, 0, 1)}},
         second.name: {"x": {"image_auroc": Figure(0.9, 0, 1)}},
     }
-    split = tuple(replace(one, kinds=kinds.get(one.name, {"x": {}})) for one in outcome.entries)
-    told = conclusion(replace(outcome, entries=split))
-    assert f"for x, {second.name} does better: 0.900 against 0.500 of {first.name}" in told
+    split = replace(outcome, entries=tuple(replace(one, kinds=kinds.get(one.name, {})) for one in outcome.entries))
+    for high, told in ((-0.1, True), (0.1, False)):
+        apart = Difference(first.name, second.name, Figure(-0.4, -0.6, high), 0.0)
+        text = f"for x, {second.name} does better: 0.900 against 0.500 of {first.name}"
+        assert (text in conclusion(replace(split, kinds={"x": (apart,)}))) is told
 
 
 def test_workers_change_nothing(folders: tuple[Path, Path]) -> None:

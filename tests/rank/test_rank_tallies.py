@@ -4,17 +4,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from rank_sets import sample
 
 from anosynth import metrics
+from anosynth.errors import DataError
 from anosynth.rank._contest import ALL, Contest
-from anosynth.rank._samples import GOOD
+from anosynth.rank._samples import GOOD, Judged
 from anosynth.rank._tallies import count, defects_of, of_pixels, of_samples, resamples
 from anosynth.seeding import as_rng
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans(), st.integers(0, 3)), min_size=4, max_size=30))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_weights_are_copies_of_samples(rows: list[tuple[int, bool, int]]) -> None:
     scores, labels, weights = (np.array(column) for column in zip(*rows, strict=True))
     copied, truth = np.repeat(scores, weights), np.repeat(labels, weights)
@@ -110,3 +112,14 @@ def test_without_masks_there_are_image_figures_alone() -> None:
     found = Contest(tests, 20, 1, as_rng(0)).judge([lambda one: one.cells[:, :, 0]])
     assert found.figure(ALL, "image_auroc") is not None
     assert found.figure(ALL, "aupro") is None
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_scores_that_are_no_numbers_are_refused(bad: float) -> None:
+    tests = [sample(f"{kind}{number}", kind) for kind in (GOOD, "x") for number in range(4)]
+
+    def scorer(one: Judged) -> NDArray[np.float32]:
+        return np.where(one.name == "x2", np.float32(bad), one.cells[:, :, 0])
+
+    with pytest.raises(DataError, match="x2: its scores are not finite"):
+        Contest(tests, 20, 1, as_rng(0)).judge([scorer])

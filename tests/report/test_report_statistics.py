@@ -18,6 +18,7 @@ from anosynth.recipe import Recipe
 from anosynth.report import render
 from anosynth.report._asked import _sizes_figure
 from anosynth.report._bins import BINS, Kept, Places, Sizes, Spans
+from anosynth.report._charts import sizes
 from anosynth.report._text import compact, percent
 from anosynth.report.statistics import Statistics, asked, binomial
 from anosynth.run import write_report
@@ -163,7 +164,7 @@ def test_nothing_made_is_no_section():
 
 
 @given(st.integers(0, 400), st.floats(0.001, 0.999), st.sampled_from([0.2, 0.01, 0.0005]))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_bounds_of_chance_are_those_of_the_binomial_law(number, share, alpha):
     low, high = binomial(number, share, alpha)
     assert 0 <= low <= high <= number
@@ -276,3 +277,14 @@ def test_a_histogram_shows_no_share_that_was_not_measured():
     assert "<span>100 %</span>" in text
     assert "Labelled area of 3 samples, 1.23 % to 100 %" in text
     assert {"1.23", "40", "100"} == set(re.findall(r"([0-9.]+)(?: |&nbsp;)%", text))
+
+
+def test_the_median_of_one_value_is_marked_in_its_bar():
+    for value in (1.0, 0.5, 0.01):
+        one, more = Sizes(), Sizes()
+        one.add(value)
+        assert re.findall(r'class="median" d="M([\d.]+) ', sizes(one, "")) == ["100"]
+        for size in (value, value, 10 * value):
+            more.add(size)
+        [place] = re.findall(r'class="median" d="M([\d.]+) ', sizes(more, ""))
+        assert float(place) < 40

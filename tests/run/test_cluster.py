@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from run_kit import tree
 
 from anosynth._version import __version__
 from anosynth.datasets.layout import Source, find_layout
@@ -24,7 +25,7 @@ from anosynth.errors import AnosynthError, DataError, ParameterError, WriteError
 from anosynth.io.clouds import write_cloud
 from anosynth.pointclouds import PerlinSurface, PointCloud
 from anosynth.recipe import Recipe, Vary
-from anosynth.run import Plan, cluster, run
+from anosynth.run import Plan, _clients, cluster, run
 from anosynth.run._terms import Terms, do, terms_of, unfit
 from anosynth.run.engines import choose
 from anosynth.run.plan import Batch, Job, Task
@@ -34,10 +35,6 @@ Client = pytest.importorskip("distributed").Client
 
 LINE = ("pointcloud", "--area", "0.1:0.2", "--no-report")
 PARTS = 60
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def make(root: Path, **values) -> Plan:
@@ -358,12 +355,12 @@ def test_workers_that_see_other_folders_are_refused(base, out, scheduler, worker
 
 
 @pytest.mark.slow
-def test_a_cluster_without_workers_is_given_up(base, out, scheduler, monkeypatch, capsys):
+def test_a_cluster_without_workers_is_given_up(base, out, scheduler, monkeypatch, caplog):
     out.mkdir()
-    monkeypatch.setattr(cluster, "JOIN", 1)
+    monkeypatch.setattr(_clients, "JOIN", 1)
     with pytest.raises(DataError, match="no worker in 1 s\nhint: dask worker tcp://"):
         choose("dask", make(base / "parts"), out, address=scheduler)
-    assert capsys.readouterr().err == f"waiting up to 1 s for a worker of {scheduler}\n"
+    assert [record.message for record in caplog.records] == [f"waiting up to 1 s for a worker of {scheduler}"]
 
 
 @pytest.mark.parametrize(
@@ -378,7 +375,7 @@ def test_a_cluster_without_workers_is_given_up(base, out, scheduler, monkeypatch
 )
 def test_addresses_that_lead_nowhere(base, out, monkeypatch, address, kind, text):
     out.mkdir()
-    monkeypatch.setattr(cluster, "CONNECT", 1)
+    monkeypatch.setattr(_clients, "CONNECT", 1)
     with pytest.raises(kind, match=text):
         choose("dask", make(base / "parts"), out, address=address)
 
@@ -386,7 +383,7 @@ def test_addresses_that_lead_nowhere(base, out, monkeypatch, address, kind, text
 @pytest.mark.parametrize(("greeting", "text"), [(b"", "nothing answers in 1 s"), (b"SSH-2.0-x", "no dask scheduler")])
 def test_an_address_of_something_else(base, out, monkeypatch, greeting, text):
     out.mkdir()
-    monkeypatch.setattr(cluster, "CONNECT", 1)
+    monkeypatch.setattr(_clients, "CONNECT", 1)
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from run_kit import records, tree
 
 torch = pytest.importorskip("torch")
 
@@ -38,14 +39,6 @@ def plan(root: Path, *parts, count: int = 1, shard=(1, 1), form: str = "", **how
     recipe = Recipe([Vary(part) if isinstance(part, type) else part for part in parts or (Hypersphere,)], name="mix")
     reading = Reading(features=FeatureReading(**how))
     return Plan(root, find_layout("features"), recipe, count=count, reading=reading, shard=shard, sample_format=form)
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def records(out: Path, name: str = "manifest.jsonl") -> list[dict]:
-    return [json.loads(line) for line in (out / name).read_text().splitlines()]
 
 
 def lines(out: Path, name: str) -> list[dict]:
@@ -174,6 +167,21 @@ def test_workers_and_shards_do_not_change_a_byte(home, tmp_path):
     assert states(verify(tmp_path / "three")) == ["ok"] * 6
 
 
+def test_the_report_shows_cells_of_this_data_set_alone(home, tmp_path):
+    from anosynth.run._shown import section
+    from anosynth.run.manifest import line
+
+    run(plan(home), tmp_path / "out")
+    header, *rows = records(tmp_path / "out")
+    shown = section(tmp_path / "out", header)
+    assert "<svg" in shown
+    (tmp_path / "else").mkdir()
+    np.save(tmp_path / "else" / "a.npy", normals(4))
+    rows[0]["source"]["path"] = "../else/a.npy"
+    (tmp_path / "out" / "manifest.jsonl").write_bytes(b"".join(map(line, [header, *rows])))
+    assert section(tmp_path / "out", header) == ""
+
+
 def test_resuming_keeps_what_is_whole_and_learns_nothing_again(home, tmp_path, monkeypatch):
     out = tmp_path / "out"
     run(plan(home), out)
@@ -183,6 +191,20 @@ def test_resuming_keeps_what_is_whole_and_learns_nothing_again(home, tmp_path, m
     monkeypatch.setattr("anosynth.run._fitting._fit", lambda *a, **k: pytest.fail("learned again"))
     assert run(plan(home), out).kept == 1
     assert tree(out) == wanted
+
+
+def test_a_shard_leaves_what_was_learned_to_the_others(home, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    for index in (1, 2):
+        run(plan(home, shard=(index, 2)), out)
+    wanted = tree(out)
+    monkeypatch.setattr("anosynth.run._fitting._fit", lambda *a, **k: pytest.fail("it was gone for a time"))
+    assert run(plan(home, shard=(2, 2)), out, overwrite=True).kept == 0
+    assert tree(out) == wanted
+    monkeypatch.undo()
+    run(plan(home, Gaussian), out, overwrite=True)
+    run(plan(home, Gaussian), tmp_path / "fresh")
+    assert tree(out) == tree(tmp_path / "fresh")
 
 
 @pytest.mark.slow

@@ -209,6 +209,22 @@ def test_the_page_of_clouds_has_severities_repetitions_and_units(tmp_path):
         assert effects == [told] * 4
 
 
+def test_a_ladder_of_sampled_meshes_is_of_points(tmp_path):
+    from anosynth.io.clouds import read_cloud, write_cloud
+    from anosynth.pointclouds import PointCloud
+
+    corners = np.array([[x, y, z] for x in (0, 60) for y in (0, 40) for z in (0, 20)], dtype=np.float64)
+    quads = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
+    faces = np.array([(a, b, c) for a, b, c, _ in quads] + [(a, c, d) for a, _, c, d in quads])
+    (tmp_path / "mesh").mkdir()
+    write_cloud(tmp_path / "mesh" / "a.stl", PointCloud(corners, faces=faces))
+    line = ["ladder", str(tmp_path / "mesh"), str(tmp_path / "out"), "--family", "pointclouds", "-g", "dent"]
+    assert run([*line, "--sample", "2000", "--count", "1", "--severities", "1,2", "--unit", "mm"]) == 0
+    _, records = made(tmp_path / "out")
+    assert sorted(records) == ["a_000.stl.ply", "a_001.stl.ply"]
+    assert len(read_cloud(tmp_path / "out" / "a_000.stl.ply")) == 2000
+
+
 def test_clouds_have_multiples_of_their_strength(tmp_path):
     from anosynth.io.clouds import read_cloud
 
@@ -300,13 +316,15 @@ def test_the_strength_of_a_defect_with_a_severity_is_a_size_like_others():
 
 def test_a_plan_refuses_it_before_anything_is_made(good):
     from anosynth.datasets.layout import find_layout
-    from anosynth.images import Stain
+    from anosynth.images import Nsa, Stain
     from anosynth.recipe import Recipe, Vary
 
     recipe = Recipe([Vary(Stain, severity=0.5)], "stain")
     for sizes in ("", "0.2,0.8"):
         with pytest.raises(ParameterError, match="--by: severity"):
             ladder_of(recipe, sizes=sizes, by="severity", root=good, layout=find_layout("photos"))
+    with pytest.raises(ParameterError, match="--sizes: `nsa` has no parameter that is a size"):
+        ladder_of(Recipe([Vary(Nsa)], "nsa"), sizes="0.2,0.8", root=good, layout=find_layout("photos"))
 
 
 def test_a_dry_run_lists_the_grid(good, tmp_path, capsys):

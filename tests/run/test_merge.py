@@ -10,12 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from run_kit import tree
 
 from anosynth.datasets.layout import find_layout
 from anosynth.errors import DataError, WriteError
 from anosynth.export import export
 from anosynth.generator import find
+from anosynth.images import Image
 from anosynth.io.clouds import write_cloud
+from anosynth.io.images import write_image
 from anosynth.pointclouds import PerlinSurface, PointCloud
 from anosynth.recipe import Recipe, Vary
 from anosynth.run import Plan, _joining, replay, run, verify, write_report
@@ -26,10 +29,6 @@ from anosynth_cli import main as command
 from anosynth_cli.running import VIEWS
 
 SHARDS = 3
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def states(out: Path) -> set[str]:
@@ -400,6 +399,24 @@ def test_folders_without_shards(base, own, tmp_path):
     refused(own, [tmp_path / "not-there"], tmp_path / "not-there", DataError, "not-there: no such folder")
     refused(own, [tmp_path], tmp_path, DataError, "no shards of a run here: expected manifest-00001-of-0000N.jsonl")
     refused(own, [base / "whole"], own, DataError, "manifest.jsonl: of a run without shards: expected")
+
+
+def test_a_ladder_says_how_its_table_is_written(tmp_path, caplog):
+    (tmp_path / "parts").mkdir()
+    for seed in range(2):
+        pixels = np.random.default_rng(seed).integers(100, 150, (48, 48, 3), dtype=np.uint8)
+        write_image(tmp_path / "parts" / f"{seed}.png", Image(pixels))
+    line = ["ladder", "-g", "stain", "--severities", "0.5,1", "--count", "2", "--no-report", str(tmp_path / "parts")]
+    for index in (1, 2):
+        assert command.run([*line, str(tmp_path / f"s{index}"), "--shard", f"{index}/2"]) == 0
+    merge([tmp_path / "s1", tmp_path / "s2"], tmp_path / "all")
+    assert "ladder.csv: not written: the line of the ladder, without --shard, writes it" in caplog.text
+    assert command.run([*line, str(tmp_path / "all")]) == command.run([*line, str(tmp_path / "whole")]) == 0
+    assert tree(tmp_path / "all") == tree(tmp_path / "whole")
+    caplog.clear()
+    for _ in range(2):
+        merge([tmp_path / "all"], tmp_path / "all")
+    assert not caplog.records
 
 
 def test_tables_need_the_sources(tmp_path):

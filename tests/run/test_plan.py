@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from pathlib import Path
@@ -15,7 +16,7 @@ from anosynth.errors import DataError, ParameterError
 from anosynth.pointclouds import Bulge, Dent
 from anosynth.recipe import Recipe
 from anosynth.run import Plan
-from anosynth.run.plan import unwritten
+from anosynth.run._inputs import few_collections, unwritten
 from anosynth.run.reading import Reading
 from anosynth.seeding import stream
 
@@ -112,6 +113,20 @@ def test_no_inputs(tmp_path):
         list(make(tmp_path).jobs())
     with pytest.raises(DataError, match="not a folder"):
         list(make(tmp_path / "no").jobs())
+
+
+def test_the_search_for_cycles_is_as_it_was(root, tmp_path):
+    before = gc.get_threshold()
+    assert list(make(root).jobs())
+    with pytest.raises(DataError):
+        list(make(tmp_path / "no").jobs())
+    assert gc.get_threshold() == before
+    gc.set_threshold(0)
+    try:
+        with few_collections():
+            assert gc.get_threshold()[0] == 0
+    finally:
+        gc.set_threshold(*before)
 
 
 def test_names_that_are_not_utf8(tmp_path):

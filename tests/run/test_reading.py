@@ -13,8 +13,10 @@ from PIL import Image as Pillow
 from anosynth.datasets.layout import find_layout
 from anosynth.errors import DataError, ParameterError
 from anosynth.images import Blank
+from anosynth.io.images import read_image
 from anosynth.recipe import Recipe, Vary
 from anosynth.run import Plan, replay, run, verify
+from anosynth.run.of_images import frame
 from anosynth.run.reading import Reading
 
 SIZE = (48, 64)
@@ -159,3 +161,18 @@ def test_out_may_move_with_its_maps(good, tmp_path):
         shutil.move(tmp_path / name, there / name)
     shutil.move(tmp_path / "roi.png", there / "roi.png")
     assert all(finding.state == "ok" for finding in replay(there / "out"))
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_the_head_of_a_file_tells_the_frame_that_is_read(tmp_path, suffix, orientation):
+    tags = Pillow.Exif()
+    tags[0x0112] = orientation
+    path = tmp_path / f"a.{suffix}"
+    Pillow.new("RGB", (40, 20)).save(path, exif=tags)
+    assert frame(path) == read_image(path).shape
+
+
+def test_the_frame_of_what_is_no_photo(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n half")
+    assert frame(tmp_path / "a.png") is frame(tmp_path) is frame(tmp_path / "none.png") is None

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from run_kit import wavy
 
 fsspec = pytest.importorskip("fsspec")
 
@@ -20,7 +21,7 @@ from anosynth.errors import DataError, ParameterError, WriteError  # noqa: E402
 from anosynth.io import remote  # noqa: E402
 from anosynth.io.clouds import write_cloud  # noqa: E402
 from anosynth.io.remote import Store, mirror, url_of  # noqa: E402
-from anosynth.pointclouds import PerlinSurface, PointCloud  # noqa: E402
+from anosynth.pointclouds import PerlinSurface  # noqa: E402
 from anosynth.recipe import Recipe, Vary  # noqa: E402
 from anosynth.run import Plan, _staging, replay, run, verify, write_again  # noqa: E402
 from anosynth.run.reading import Reading  # noqa: E402
@@ -28,13 +29,6 @@ from anosynth_cli import main as command  # noqa: E402
 
 SINKS = ["files", "webdataset", "recipe"]
 PARTS = 6
-
-
-def wavy(seed: int, points: int = 150) -> PointCloud:
-    draw = np.random.default_rng(seed)
-    xy = draw.uniform(0, 40, (points, 2))
-    z = np.sin(xy[:, 0] / 9) + np.cos(xy[:, 1] / 7 + seed)
-    return PointCloud(np.column_stack([xy, z]).astype(np.float32), unit="mm")
 
 
 def make(root: Path, sink: str = "files", **values) -> Plan:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import resource
 import shutil
 import signal
 import subprocess
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 
 from anosynth.datasets.layout import find_layout
-from anosynth.errors import DataError, ParameterError
+from anosynth.errors import DataError, ParameterError, WriteError
 from anosynth.images import Image
 from anosynth.io import _tar
 from anosynth.io.clouds import write_cloud
@@ -25,6 +26,7 @@ from anosynth.io.images import write_image
 from anosynth.pointclouds import PerlinSurface, PointCloud
 from anosynth.recipe import Recipe, Vary
 from anosynth.run import Plan, replay, run, verify, write_again
+from anosynth.run.shards import Shard
 from anosynth.run.sinks import find_sink, refuse_others
 from anosynth_cli import main as command
 
@@ -428,6 +430,23 @@ def test_places_that_are_none(parts, tmp_path, changes):
     assert states(verify(out))["p0_000.ply"][0] == "bad"
 
 
+@pytest.mark.parametrize("sink", ["webdataset", "recipe"])
+def test_no_room_for_a_sample_is_no_fault_of_the_data_set(photos, tmp_path, sink):
+    run(of_photos(photos, sink), tmp_path / "out")
+    shard = Shard(tmp_path / "out" / "manifest.jsonl", records(tmp_path / "out")[0])
+    record = shard.record(next(shard.lines())[0])
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(WriteError, match=r"anomalous/a\.0_000\.png: cannot .*file too large"), shard.opened(record):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with shard.opened(record) as folder:
+        assert folder.is_dir()
+    assert not folder.exists()
+
+
 # Files of it.
 
 
@@ -515,10 +534,10 @@ def test_sinks_that_are_none(parts, tmp_path, capsys):
 
 
 def test_who_needs_files_says_how_to_have_them(tmp_path):
-    refuse_others(tmp_path, {})
+    refuse_others(tmp_path, find_sink({}))
     for sink in ({"name": "recipe"}, {"name": "webdataset", "shard_size": 3}):
         with pytest.raises(DataError, match=r": expected files\nhint: anosynth replay .* --write DIR makes a data set"):
-            refuse_others(tmp_path, {"sink": sink})
+            refuse_others(tmp_path, find_sink({"sink": sink}))
 
 
 def test_the_command(photos, tmp_path, capsys):

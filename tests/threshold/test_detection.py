@@ -101,7 +101,7 @@ def test_values_that_are_not_known_are_left_out():
         detection(np.full(3, np.nan), np.ones(3, bool))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(st.integers(1, 40), st.booleans()), min_size=1, max_size=80))
 def test_bins_hold_every_defect_once_in_rising_order(rows):
     values, hits = (np.array(part) for part in zip(*rows, strict=True))

@@ -11,7 +11,7 @@ from scipy.stats import beta, binom
 from anosynth.errors import DataError, ParameterError
 from anosynth.metrics import auroc
 from anosynth.threshold import operating, samples_needed
-from anosynth.threshold.point import assured, clopper_pearson, delong, design_effect, fixed, rate
+from anosynth.threshold.point import _grouped, assured, clopper_pearson, delong, design_effect, fixed, rate
 
 
 @pytest.mark.parametrize(("hits", "of", "confidence"), [(0, 10, 0.95), (3, 17, 0.9), (17, 17, 0.99), (50, 400, 0.5)])
@@ -28,7 +28,7 @@ def test_clopper_pearson_inverts_the_binomial(hits, of, confidence):
         assert high == 1
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(st.integers(-5, 5), min_size=1, max_size=60), st.floats(0.001, 0.9), st.floats(0.5, 0.999), st.booleans()
 )
@@ -141,9 +141,53 @@ def test_delongs_interval_covers():
     assert np.mean(inside) == pytest.approx(0.95, abs=0.03)
 
 
+def test_delongs_interval_covers_with_groups():
+    from scipy.stats import norm
+
+    draw, truth, covered = np.random.default_rng(6), norm.cdf(1.2 / np.sqrt(2)), []
+    groups = [f"n{i}" for i in range(30) for _ in range(5)], [f"a{i}" for i in range(30) for _ in range(5)]
+    for _ in range(300):
+        one, two = (
+            middle + np.sqrt(0.6) * np.repeat(draw.normal(size=30), 5) + np.sqrt(0.4) * draw.normal(size=150)
+            for middle in (0.0, 1.2)
+        )
+        ends = [delong(one, two, 0.95), delong(one, two, 0.95, groups)]
+        covered.append([low <= truth <= high for low, high in ends])
+    without, within = np.mean(covered, axis=0)
+    assert without < 0.8
+    assert within == pytest.approx(0.94, abs=0.03)
+
+
+def test_groups_of_one_row_change_nothing_for_delong():
+    draw = np.random.default_rng(7)
+    one, two = draw.normal(size=20), draw.normal(1, 1, 15)
+    groups = [f"n{i}" for i in range(20)], [f"a{i}" for i in range(15)]
+    assert delong(one, two, 0.9, groups) == pytest.approx(delong(one, two, 0.9))
+
+
+def test_a_group_of_both_kinds_counts_what_they_share():
+    draw = np.random.default_rng(8)
+    shared = draw.normal(size=400)
+    one, two = shared + 0.3 * draw.normal(size=400), shared + 0.8 + 0.3 * draw.normal(size=400)
+    names = [f"g{i}" for i in range(400)]
+    point = _grouped(*_components(one, two), (names, names))
+    apart = _grouped(*_components(one, two), (names, [f"h{i}" for i in range(400)]))
+    # Of pairs the difference of the ranks is what varies.
+    assert point < 0.5 * apart
+
+
+def _components(one, two):
+    below = (one[None] < two[:, None]).mean(axis=1)
+    above = (one[:, None] < two[None]).mean(axis=1)
+    return above - above.mean(), below - below.mean()
+
+
 def test_a_perfect_area_has_room_below():
     low, high = delong(np.arange(9.0), np.arange(10.0, 14.0), 0.95)
     assert (low, high) == (pytest.approx(0.8), 1.0)
+    assert delong(np.ones(4), np.ones(9), 0.95) == pytest.approx((0.3, 0.7))
+    pairs = ["a", "a", "b", "b"]
+    assert delong(np.arange(4.0), np.arange(5.0, 9.0), 0.95, (pairs, pairs))[0] == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize(("target", "confidence"), [(0, 0.9), (1, 0.9), (0.1, 0.4), (0.1, 1), (float("nan"), 0.9)])

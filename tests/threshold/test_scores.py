@@ -120,3 +120,14 @@ def test_values_may_have_one_unit(tmp_path):
         found.values("depth")
     with pytest.raises(DataError, match="no column `weight`: it has score, label, size, depth"):
         found.values("weight")
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path):
+    with pytest.raises(DataError, match="score: two columns of this name: expected one"):
+        read_scores(write(tmp_path, "score,label,Score\n1,0,2\n2,1,3\n"))
+    assert len(read_scores(write(tmp_path, ",score,label,\n0,1,0,x\n1,2,1,y\n"))) == 2
+
+
+def test_json_lines_end_at_line_feeds_alone(tmp_path):
+    text = '{"score": 1, "label": "good"}\r\n{"score": 2, "label": "a\u2028b\u0085c"}\n'
+    assert list(read_scores(write(tmp_path, text, "s.jsonl")).kind) == ["", "a\u2028b\u0085c"]

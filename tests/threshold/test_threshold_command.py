@@ -14,6 +14,7 @@ from anosynth.errors import DataError
 from anosynth.threshold import Scores, assess
 from anosynth.threshold._chart import detection_chart
 from anosynth.threshold.judge import selected
+from anosynth.threshold.reading import from_columns
 from anosynth_cli.main import run
 
 
@@ -76,6 +77,13 @@ def test_a_given_threshold_is_used(tmp_path, capsys):
     assert run(["threshold", str(table(tmp_path)), "--threshold", "0.5", "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert (record["threshold"], record["chosen"]) == (0.5, "given")
+
+
+def test_normal_samples_that_were_all_learned_from_are_named():
+    columns = {"score": ["1", "2", "3"], "label": ["0", "0", "1"], "split": ["train", "train", "test"]}
+    assert any("and the threshold comes out too low" in note for note in assess(from_columns(columns)).notes)
+    columns["split"] = ["test"] * 3
+    assert not any("training split" in note for note in assess(from_columns(columns)).notes)
 
 
 def test_rows_can_be_chosen(tmp_path, capsys):

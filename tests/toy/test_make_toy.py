@@ -116,3 +116,21 @@ def test_the_list_of_kinds_is_light():
     code = "import sys, anosynth.toy; print([m for m in ('scipy', 'trimesh', 'PIL', 'tifffile') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("kind", "file"), [("washer", "good/001.png"), ("gear", "gear_000.ply")])
+def test_files_of_yours_are_never_overwritten(tmp_path, kind, file):
+    mine = tmp_path / file
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_bytes(b"mine")
+    with pytest.raises(WriteError, match=r"is there already, and is another file\nhint: "):
+        make_toy(kind, tmp_path, count=2, points=SCAN)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == {mine: b"mine"}
+
+
+@pytest.mark.parametrize("kind", ["mvtec", "visa", "mulsen", "gear"])
+def test_more_of_the_same_can_be_added(tmp_path, kind):
+    few = {path: path.read_bytes() for path in make_toy(kind, tmp_path, count=1, points=SCAN)}
+    assert set(few) <= set(make_toy(kind, tmp_path, count=2, points=SCAN))
+    assert [path for path, data in few.items() if path.read_bytes() != data and path.suffix != ".csv"] == []
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]

@@ -37,7 +37,7 @@ def test_pixel_rays_are_those_of_a_pinhole():
 
 
 @given(st.integers(0, 2**32), st.integers(16, 90), st.integers(16, 90))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_points_lie_on_their_rays_and_the_rest_is_zero(seed, height, width):
     cloud, _ = depth_map(seed, (height, width))
     rays = pixel_rays((height, width))

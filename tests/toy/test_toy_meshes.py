@@ -190,7 +190,7 @@ parameters = st.lists(st.floats(0, 0.999), min_size=3, max_size=30, unique=True)
 
 
 @given(parameters, parameters)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_zipped_rings_border_on_the_rings_alone(t_inner, t_outer):
     n, m = len(t_inner), len(t_outer)
     inner, outer = np.arange(n), n + np.arange(m)

@@ -124,6 +124,8 @@ def test_clouds_are_collated(tmp_path):
     batch = concatenate([data[0], data[2]])
     assert batch["sample"].shape == (len(batch["mask"]), 3)
     assert batch["label"].tolist() == [1, 1]
+    for name in ("generator", "id", "split", "category"):
+        assert batch[name] == [data[0][name], data[2][name]]
     run(plan(root, "folder"), tmp_path / "files")
     cloud = read_cloud(tmp_path / "files" / data[0]["id"])
     assert np.array_equal(data[0]["sample"].numpy(), cloud.points)

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, DistributedSampler, Subset, default_col
 from training_kit import LABELS, loaded, name_of, print_of, prints, random_states, shuffled  # noqa: E402
 
 from anosynth.errors import DataError, ParameterError  # noqa: E402
+from anosynth.features import Gaussian  # noqa: E402
 from anosynth.generator import Anomaly, Generator  # noqa: E402
 from anosynth.labels import changed_rows  # noqa: E402
 from anosynth.params import param  # noqa: E402
@@ -109,7 +110,7 @@ def test_streams_are_those_of_the_run_layer() -> None:
 
 
 @given(st.integers(-(2**70), 2**70), st.text("aé/\\\u0301\ud800", max_size=8), st.integers(0, 2**40))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_transform_is_a_pure_function(seed: int, key: str, epoch: int) -> None:
     cloud = clouds(1)[0]
     one, two = Synthesize(MIX, seed=seed), Synthesize(MIX, seed=seed)
@@ -405,6 +406,7 @@ def test_first_variant_of_a_run_is_epoch_0(tmp_path: Path) -> None:
         ({"key": ["a", 1]}, "`key`: 1: must be a text"),
         ({"key": ["é", "e\u0301"]}, "two samples have it"),
         ({"recipe": 3}, "expected a Vary"),
+        ({"recipe": Gaussian()}, "`recipe`: of features: must be of images or of point clouds\nhint: for features"),
     ],
 )
 def test_wrong_values_are_refused(options: dict[str, Any], message: str) -> None:
@@ -419,6 +421,8 @@ def test_wrong_types_are_refused() -> None:
             SyntheticDataset(clouds(2), MIX, **options)  # type: ignore[arg-type]
     with pytest.raises(ParameterError, match="`key` of sample 1: 1"):
         SyntheticDataset(clouds(2), MIX, key=lambda i: i)[1]  # type: ignore[arg-type,return-value]
+    with pytest.raises(ParameterError, match="`key`: 3: must be a text\nhint: such as the path"):
+        Synthesize(MIX, probability=0)(clouds(1)[0], 3)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -246,7 +246,7 @@ def test_tensors_come_back_to_their_device() -> None:
 
 
 @given(st.permutations(range(6)), st.integers(1, 6), st.integers(0, 3), st.sampled_from([np.uint8, np.float32]))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_batch_is_its_rows_whatever_stands_beside_them(order: list[int], count: int, epoch: int, dtype: Any) -> None:
     synthesize = Synthesize(MIX, seed=1, probability=0.7)
     rows = order[:count]

@@ -212,7 +212,7 @@ def test_two_in_a_row_keep_the_first_ones_defect() -> None:
 
 
 @given(st.integers(-(2**70), 2**70), st.integers(0, 2**40), st.integers(0, 5))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_result_is_a_pure_function_of_seed_epoch_and_pixels(seed: int, epoch: int, number: int) -> None:
     one, two = Transform(MIX, seed=seed, epoch=epoch), Transform(MIX, seed=seed)
     first = one(photo(number))[0]

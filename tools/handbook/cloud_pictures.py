@@ -26,9 +26,6 @@ _DRIVES = ("strength", "angle", "area")
 _SHOWN_ON = {"chip": "bracket", "burr": "bracket", "bend": "bracket"}
 """Parts other than a torus, which has no edge and no end."""
 
-_SEEDS: dict[str, int] = {}
-"""Where the first draw is one that shows little."""
-
 Floats = NDArray[np.float64]
 
 
@@ -65,7 +62,7 @@ def _series(
     generator: type[Generator], cloud: PointCloud, name: str, field: str, values: tuple[float, ...]
 ) -> list[Anomaly]:
     problem = None
-    for variant in range(_SEEDS.get(name, 0), 40):
+    for variant in range(40):
         rng = stream(0, "handbook", name, variant)
         try:
             made = [generator(**{field: value})(cloud, rng) for value in values]

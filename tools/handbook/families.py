@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import textwrap
 from dataclasses import dataclass
@@ -11,9 +12,10 @@ from pydantic.fields import FieldInfo
 
 from anosynth import masks
 from anosynth.generator import Generator, camel, find, names
+from anosynth.schema import summary
 
 from . import mask_pictures
-from .words import cell, escaped, own_parameters, parameters, prose, summary
+from .words import cell, escaped, own_parameters, parameters, prose
 
 
 @dataclass(frozen=True)
@@ -65,14 +67,15 @@ FAMILIES = {
 def page(family: str) -> str:
     """Return the page of a family."""
     about = FAMILIES[family]
-    common = _common(about.base)
-    parts = [f"# {about.title}", about.intro]
-    parts.append(
-        "Defaults are those of one generator made in Python; the command line and recipes draw each value from"
-    )
-    parts[-1] += " what it varies over, and keep the default where nothing stands there."
+    base = _class(about.base)
+    common = dict(base.model_fields)
+    parts = [
+        f"# {about.title}",
+        about.intro,
+        "Defaults are those of one generator made in Python; the command line and recipes draw each value from what it "
+        "varies over, and keep the default where nothing stands there.",
+    ]
     if common:
-        base = _class(about.base)
         parts += ["## What all of them take", parameters(base, common)]
     parts += [_generator(family, name, about, common) for name in names(family)]
     return "\n\n".join(parts) + "\n"
@@ -100,13 +103,7 @@ def _needed(cls: type[Generator]) -> list[str]:
     return [f"--{field.replace('_', '-')} {values.get(field, field.upper())}" for field in getattr(cls, "needs", ())]
 
 
-def _common(base: tuple[str, str]) -> dict[str, FieldInfo]:
-    return dict(_class(base).model_fields)
-
-
 def _class(base: tuple[str, str]) -> type[Generator]:
-    import importlib
-
     found: type[Generator] = getattr(importlib.import_module(base[0]), base[1])
     return found
 

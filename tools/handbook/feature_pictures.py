@@ -147,14 +147,17 @@ def _panel(before: Floats, after: Floats, moved: NDArray[np.bool_], middle: Floa
         dot(before[row], 2.2, _FROM)
     for row in rows:
         dot(after[row], 2.4, _TO)
-    if moved.all():
-        return np.asarray(sheet.resize((PANEL, PANEL), Image.Resampling.LANCZOS))
-    cell = _CELL * _FINE
+    if not moved.all():
+        _draw_map(draw, moved)
+    return np.asarray(sheet.resize((PANEL, PANEL), Image.Resampling.LANCZOS))
+
+
+def _draw_map(draw: Any, moved: NDArray[np.bool_]) -> None:
+    """Draw into the lower right corner which cells were changed."""
+    size, cell = PANEL * _FINE, _CELL * _FINE
     corner = size - GRID * cell - 6 * _FINE
     draw.rectangle((corner - _FINE, corner - _FINE, corner + GRID * cell, corner + GRID * cell), fill=(255, 255, 255))
     for row in range(GRID * GRID):
         x, y = corner + row % GRID * cell, corner + row // GRID * cell
         fill = _TO if moved[row] else (226, 230, 235)
-        draw.rectangle((x, y, x + cell - 2 * _FINE // 2 - 1, y + cell - 2 * _FINE // 2 - 1), fill=fill)
-    small = sheet.resize((PANEL, PANEL), Image.Resampling.LANCZOS)
-    return np.asarray(small)
+        draw.rectangle((x, y, x + cell - _FINE - 1, y + cell - _FINE - 1), fill=fill)

@@ -7,8 +7,9 @@ import inspect
 
 from anosynth.datasets.layout import find_layout, layout_names
 from anosynth.export import export_names, find_export
+from anosynth.schema import summary
 
-from .words import cell, code, prose, summary, table
+from .words import cell, code, prose, table
 
 
 def layouts() -> str:

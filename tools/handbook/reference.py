@@ -12,8 +12,9 @@ from typing import Any
 from anosynth.generator import FAMILIES, find, names
 from anosynth.schema import generator_schema, recipe_schema
 from anosynth_cli.main import COMMANDS, run
+from anosynth_cli.options import written
 
-from .words import cell, code, shown, table
+from .words import cell, code, table
 
 SCHEMA_FILE = "recipe.schema.json"
 _WIDTH = "80"
@@ -78,7 +79,7 @@ def _property(name: str, schema: dict[str, Any]) -> list[str]:
         code(name),
         _kind(plain),
         cell(", ".join(f"{key} {plain[key]:g}" for key in _BOUNDS if key in plain)),
-        code(shown(schema.get("default", ""))),
+        code(written(schema.get("default", ""))),
         code(vary if isinstance(vary, str) else json.dumps(vary)),
     ]
 

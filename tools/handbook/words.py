@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from anosynth.generator import Generator
 from anosynth.params import extra_of
-from anosynth_cli.options import bounds, form
+from anosynth_cli.options import bounds, form, ranged, written
 
 _SPECIAL = re.compile(r"([\\*_\[\]#])")
 _ENTITIES = {"<": "&lt;", ">": "&gt;", "|": "&#124;"}
@@ -46,10 +46,6 @@ def code(value: Any) -> str:
     return " &#124; ".join(f"`{part}`" for part in str(value).split("|")) if str(value) else ""
 
 
-def summary(thing: Any) -> str:
-    return (inspect.getdoc(thing) or "").split("\n")[0]
-
-
 def prose(thing: Any) -> str:
     """Return a docstring but its first line and what follows `Args:`, as Markdown."""
     text = inspect.getdoc(thing) or ""
@@ -77,33 +73,17 @@ def parameters(generator: type[Generator], names: Iterable[str]) -> str:
     for name in names:
         field = generator.model_fields[name]
         extra = extra_of(field)
-        vary = extra.get("vary")
         rows.append(
             [
                 code(name),
                 code(form(field)),
-                code(shown(field.default)),
-                code(vary if isinstance(vary, str) else ":".join(map(str, vary))) if vary is not None else "",
-                _between(*bounds(extra)),
+                code(written(field.default)),
+                code(ranged(extra)),
+                bounds(extra).replace(" ", "&nbsp;"),
                 cell(field.description or "") + (f" ({cell(extra['unit'])})" if extra.get("unit") else ""),
             ]
         )
     return table(["parameter", "written as", "default", "varies over", "bounds", "what it does"], rows)
-
-
-def _between(low: str, high: str) -> str:
-    """Return two bounds such as `>= 0` and `< 1` in words."""
-    low, high = (re.sub(r"[-\d.e+]+$", lambda found: f"{float(found[0]):.7g}", bound) for bound in (low, high))
-    for sign, word in ((">= ", "from "), ("> ", "above "), ("<= ", "to "), ("< ", "below ")):
-        low, high = low.replace(sign, word), high.replace(sign, word)
-    return f"{low} {high}".strip().replace(" ", "&nbsp;")
-
-
-def shown(value: Any) -> str:
-    """Return a default as it is written on the command line; "empty" for no text."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return "empty" if value == "" else str(value)
 
 
 def own_parameters(generator: type[Generator], common: dict[str, FieldInfo]) -> list[str]:

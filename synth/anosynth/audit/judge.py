@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from anosynth.errors import DataError
+from anosynth.io.images import limited
 from anosynth.run.splits import SPLITS
 
 from .compare import PROPERTIES, Distance, Distribution, distance, distribution
@@ -112,9 +113,13 @@ def audit(
     Raises:
         UnknownGenerator: there is no such layout.
         DataError: a folder is none, holds no anomalous photos, or has a manifest or table that cannot be read.
+        WriteError: there is no room for a photo that is no file.
     """
     bounds = limits if limits is not None else Limits()
     found = data if isinstance(data, Found) else find(Path(data), layout)
+    if sources is not None:
+        found = found.made_of(Path(sources))
+    found.check_sources()
     real = against if against is None or isinstance(against, Found) else _reference(Path(against))
     total = len(found.samples) + (len(real.samples) if real is not None else 0)
     ledger = _measured(found, bounds, sources, match, progress, (0, total))
@@ -145,7 +150,9 @@ def audit(
 
 def _reference(root: Path) -> Found:
     try:
-        return find(root)
+        found = find(root)
+        found.check_sources()
+        return found
     except DataError as error:
         # The options that the hints of `find` name are those of the audited data set.
         raise DataError(
@@ -168,19 +175,18 @@ def _measured(
     where = None if folder is None else Path(folder)
     sources = Sources(found, where, match=match, tolerance=limits.tolerance)
     ledger = Ledger(found, limits, asked=sources.asked)
-    for row, sample in enumerate(found.samples):
-        if sample.defective or not only_defects:
-            facts = measure(
-                found.root, sample, sources, values=found.values, floor=limits.floor, tolerance=limits.tolerance
-            )
-            if only_defects:
-                ledger.note(row, sample, facts)
-            else:
-                ledger.add(row, sample, facts)
-        if progress is not None:
-            progress(done[0] + row + 1, done[1])
-    if not only_defects:
-        ledger.finish()
+    with limited(found.largest):
+        for row, sample in enumerate(found.samples):
+            if sample.defective or not only_defects:
+                facts = measure(found, sample, sources, floor=limits.floor, tolerance=limits.tolerance)
+                if only_defects:
+                    ledger.note(row, sample, facts)
+                else:
+                    ledger.add(row, sample, facts)
+            if progress is not None:
+                progress(done[0] + row + 1, done[1])
+        if not only_defects:
+            ledger.finish()
     return ledger
 
 
@@ -192,7 +198,7 @@ def _counts(ledger: Ledger) -> dict[str, int]:
 
 
 def _data(found: Found) -> dict[str, Any]:
-    return {"root": str(found.root), "layout": found.layout, "manifest": found.made}
+    return {"root": str(found.place), "layout": found.layout, "manifest": found.made}
 
 
 def _records(values: dict[str, Any]) -> dict[str, Any]:

@@ -161,9 +161,8 @@ class Ledger:
         samples = self.found.samples
         names = sorted({samples[row].split for row in rows.tolist()})
         splits = np.array([names.index(samples[row].split) for row in rows.tolist()])
-        paths = [samples[row].path for row in rows.tolist()]
         pairs = candidates(looks[rows], splits, origins[rows])
-        similar, left = near_duplicates(self.found.root, paths, pairs)
+        similar, left = near_duplicates(lambda place: self.found.photo(samples[int(rows[place])]).pixels, pairs)
         if left:
             text = f"{left + LOOKED_AT} pairs look alike, {LOOKED_AT} were read again"
             self.findings.add("not-sought", samples[int(rows[0])].category or "all photos", text=text)

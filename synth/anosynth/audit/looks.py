@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ from numpy.typing import NDArray
 from anosynth.errors import DataError
 from anosynth.images._sample import FULL_SCALE
 from anosynth.images._shrink import shrunk
-from anosynth.io.images import read_image
 
 Array = NDArray[Any]
 Floats = NDArray[np.float32]
@@ -119,17 +117,20 @@ def _unit(figures: NDArray[np.int8]) -> Floats:
 
 
 def near_duplicates(
-    root: Path, paths: Sequence[str], pairs: Iterable[tuple[int, int, bool]]
+    read: Callable[[int], Array], pairs: Iterable[tuple[int, int, bool]]
 ) -> tuple[list[tuple[int, int]], int]:
     """Return those pairs of rows whose photos agree, by reading them again, and the number of pairs left unread.
 
     Those between splits are read first.
+
+    Args:
+        read: gives the pixels of a row; may raise DataError.
     """
     found = []
     ordered = sorted(pairs, key=lambda pair: (not pair[2], *pair[:2]))
     for one, other, _ in ordered[:LOOKED_AT]:
         try:
-            pair = read_image(root / paths[one]).pixels, read_image(root / paths[other]).pixels
+            pair = read(one), read(other)
         except DataError:
             continue
         if agree(*pair):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,9 @@ from anosynth.images import Image
 from anosynth.io.images import read_image
 
 from .looks import fingerprint, thumbnail
-from .pairs import Sample
+from .pairs import Found, Sample
 from .shapes import against_ring, against_source, shape_of
-from .sources import Sources, like
+from .sources import Sources
 
 NOT_KNOWN = math.nan
 
@@ -31,7 +32,6 @@ class Facts:
         fingerprint: of its pixels, b"" if they cannot be read; `source` is that of the source's.
         thumbnail: (12, 12) uint16, None if the photo cannot be read.
         size: (H, W), (0, 0) if it cannot be read.
-        source_path: of the source that it was compared with, "" without one.
         pixels, area, components, size_of_largest, elongation: see `shapes.Shape`.
         leak, dead, invisible, change: see `shapes.Faithful`.
         contrast, faint: mean contrast against a ring around the mask, share of the mask under the floor.
@@ -43,7 +43,6 @@ class Facts:
     source: bytes = b""
     thumbnail: NDArray[np.uint16] | None = None
     size: tuple[int, int] = (0, 0)
-    source_path: str = ""
     pixels: float = NOT_KNOWN
     area: float = NOT_KNOWN
     components: float = NOT_KNOWN
@@ -58,24 +57,37 @@ class Facts:
     instances: float = NOT_KNOWN
 
 
-def measure(root: Path, sample: Sample, sources: Sources, *, values: str, floor: float, tolerance: float) -> Facts:
-    """Return the facts of a sample by reading its files.
+def measure(found: Found, sample: Sample, sources: Sources, *, floor: float, tolerance: float) -> Facts:
+    """Return the facts of a sample of a data set by reading its files.
 
     Args:
-        root: what the sample's paths are relative to.
-        values: what its masks must hold, see `Found.values`.
         floor, tolerance: see `shapes.against_source`.
     """
-    try:
-        image = read_image(root / sample.path)
-    except DataError as error:
-        return Facts((("unreadable", _short(error, root / sample.path)),))
+    folder = found.place
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(found.opened(sample))
+            image = read_image(folder / sample.path)
+        except DataError as error:
+            return Facts((("unreadable", _short(error, folder / sample.path)),))
+        mask, faults = read_masks(folder, sample, image, found.values)
+    return _facts(sample, image, mask, faults, sources, floor, tolerance)
+
+
+def _facts(
+    sample: Sample,
+    image: Image,
+    mask: NDArray[np.bool_] | None,
+    faults: list[tuple[str, str]],
+    sources: Sources,
+    floor: float,
+    tolerance: float,
+) -> Facts:
     seen: dict[str, Any] = {"fingerprint": fingerprint(image.pixels), "thumbnail": thumbnail(image.pixels)}
     seen["size"] = image.shape
     if not sample.masks:
         problems = (("no-mask", ""),) if sample.defective else ()
         return Facts(problems, **seen)
-    mask, faults = read_masks(root, sample, image, values)
     if mask is None:
         return Facts(tuple(faults), **seen)
     if not sample.defective:
@@ -85,8 +97,6 @@ def measure(root: Path, sample: Sample, sources: Sources, *, values: str, floor:
     origin = sources.of(sample, image, mask)
     if origin is not None and origin.image is not None:
         seen["source"] = fingerprint(origin.image.pixels)
-        if not origin.problem:
-            seen["source_path"] = origin.path
     if not mask.any():
         code = "empty-mask" if sample.sure else "maybe-normal"
         return Facts((*faults, (code, "")), **seen, area=0.0, pixels=0.0)
@@ -99,11 +109,7 @@ def measure(root: Path, sample: Sample, sources: Sources, *, values: str, floor:
         return Facts(tuple(faults), **seen)
     if origin.problem or origin.image is None:
         return Facts((*faults, ("unlike-source", origin.problem)), **seen)
-    try:
-        before = like(origin.image, image)
-    except DataError as error:
-        return Facts((*faults, ("unlike-source", str(error))), **seen)
-    truth = against_source(before.pixels, image.pixels, mask, floor=floor, tolerance=tolerance)
+    truth = against_source(origin.image.pixels, image.pixels, mask, floor=floor, tolerance=tolerance)
     seen |= {"leak": truth.leak, "dead": truth.dead, "invisible": truth.invisible, "change": truth.change}
     return Facts(tuple(faults), **seen)
 

@@ -7,6 +7,7 @@ import math
 from importlib.resources import files
 from pathlib import Path
 
+from anosynth.io.images import limited
 from anosynth.report._text import escape
 from anosynth.report.sheet import sheet
 
@@ -31,17 +32,15 @@ def page(audit: Audit, *, sources: str | Path | None = None, match: bool = False
     css = files("anosynth.audit").joinpath("page.css").read_text(encoding="utf-8")
     pictures = Pictures(audit, sources, match=match)
     state = "good" if audit.honest else "bad"
-    body = [
-        *(_finding(finding, pictures) for finding in audit.findings),
-        _faintest(audit, pictures),
-        f"<section>\n<h2>Distributions</h2>\n{_distributions(audit)}\n</section>",
-    ]
+    with limited(audit.found.largest):
+        body = [*(_finding(finding, pictures) for finding in audit.findings), _faintest(audit, pictures)]
+    body.append(f"<section>\n<h2>Distributions</h2>\n{_distributions(audit)}\n</section>")
     lead = f'<p class="{state}">{escape(verdict(audit))}</p>\n<p>{escape(headline(audit))}</p>'
     return sheet(f"Audit of {_name(audit)}", lead, "\n".join(body), css)
 
 
 def _name(audit: Audit) -> str:
-    root = audit.found.root
+    root = audit.found.place
     return root.resolve().name if root != Path() else "photos and masks"
 
 
@@ -125,7 +124,7 @@ def _distributions(audit: Audit) -> str:
             rows[-1] += f"<td>{_box(pair[1], high)}</td></tr>"
     head = "".join(f"<th>{escape(text)}</th>" for text in [*heads, "from 0 to the largest: 5, 25, 50, 75, 95 %"])
     notes = "".join(f"<li>{escape(name)}: {escape(meaning)}</li>" for name, meaning in PROPERTIES.items())
-    where = f'<p class="soft">reference: {escape(other.found.root)}</p>' if other is not None else ""
+    where = f'<p class="soft">reference: {escape(other.found.place)}</p>' if other is not None else ""
     body = "\n".join(rows)
     return f'<div class="wide"><table><tr>{head}</tr>\n{body}</table></div>{where}<ul class="soft">{notes}</ul>'
 

@@ -7,12 +7,16 @@ named instead.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from anosynth.datasets.layout import walk
 from anosynth.errors import DataError, UnknownGenerator, did_you_mean
-from anosynth.io.images import SUFFIXES
+from anosynth.images import Image
+from anosynth.io.images import MAX_PIXELS, SUFFIXES, read_image
+from anosynth.run.shards import Shard
+from anosynth.run.sinks import refuse_others
 
 GOOD = frozenset(["good", "ok", "normal", "normals", "nominal"])
 """Names of folders that hold normal photos, in lower case."""
@@ -49,6 +53,8 @@ class Sample:
         origin: the file that it was made of, relative to where the sources are; "" if names do not tell.
         instances: number of its defects, 0 if that is not known.
         sure: whether it is called anomalous by more than having a mask.
+        shard, start: number of the manifest that names it among `Found.shards`, and the byte at which its line begins;
+            -1 and 0 for files.
     """
 
     path: str
@@ -59,6 +65,8 @@ class Sample:
     origin: str = ""
     instances: int = 0
     sure: bool = True
+    shard: int = -1
+    start: int = 0
 
     @property
     def defective(self) -> bool:
@@ -71,14 +79,18 @@ class Found:
     """A data set as its names tell it.
 
     Attributes:
+        place: the folder that paths of samples are relative to.
         samples: sorted by path.
         orphans: masks without a photo; `strays` are pictures that are neither.
         sources: where the files that `Sample.origin` names lie, None if they are not known.
         made: whether a manifest of anosynth says all this.
-        lost: files that the manifest or a table names and that are not there.
+        lost: files that a table names and that are not there.
+        away: normal photos that belong to it and are not in `sources`, relative to that, with their splits.
+        shards: the manifests of samples that are no files: those in tars, and those that are made when they are read.
+        largest: number of pixels that one of its photos may have.
     """
 
-    root: Path
+    place: Path
     layout: str
     samples: list[Sample] = field(default_factory=list)
     orphans: list[str] = field(default_factory=list)
@@ -86,6 +98,52 @@ class Found:
     lost: list[str] = field(default_factory=list)
     sources: Path | None = None
     made: bool = False
+    away: dict[str, str] = field(default_factory=dict)
+    shards: list[Shard] = field(default_factory=list)
+    largest: int = MAX_PIXELS
+
+    @property
+    def root(self) -> Path:
+        """The folder that paths of samples lead from, for who opens them as files.
+
+        Raises:
+            DataError: they are no files, see `opened`.
+        """
+        if self.shards:
+            refuse_others(self.place, self.shards[0].sink)
+        return self.place
+
+    def opened(self, sample: Sample) -> AbstractContextManager[Path]:
+        """Return the folder that a sample's paths lead from, for as long as needed, whether it is a file or not.
+
+        Raises:
+            DataError: the sample cannot be had.
+        """
+        if sample.shard < 0:
+            return nullcontext(self.place)
+        shard = self.shards[sample.shard]
+        return shard.opened(shard.record(sample.start))
+
+    def made_of(self, root: Path) -> Found:
+        """Return the same with its sources in another folder than its manifest says."""
+        there = [(source, split) for source, split in self.away.items() if (root / source).is_file()]
+        normals = [Sample((root / source).resolve().as_posix(), split, origin=source) for source, split in there]
+        shards = [replace(shard, root=root) for shard in self.shards]
+        return replace(self, samples=_sorted([*self.samples, *normals]), away={}, shards=shards)
+
+    def check_sources(self) -> None:
+        """Raise DataError if there is no folder of what samples are made of when they are read."""
+        for shard in self.shards:
+            if not shard.sink.stored and not shard.home.is_dir():
+                raise DataError(
+                    f"{shard.home}: not a folder: the photos of {self.place} are made of what it held\n"
+                    "hint: --sources says where that is now"
+                )
+
+    def photo(self, sample: Sample) -> Image:
+        """Read the photo of a sample; raise DataError if that cannot be done."""
+        with self.opened(sample) as folder:
+            return read_image(folder / sample.path)
 
     @property
     def values(self) -> str:
@@ -113,7 +171,7 @@ def find(root: Path, layout: str | None = None) -> Found:
     paths = [path.as_posix() for path in walk(root, SUFFIXES)]
     if not paths:
         raise DataError(f"{root}: holds no photos: expected {', '.join(sorted(SUFFIXES))}")
-    name = layout if layout is not None else guess(root, paths)
+    name = layout if layout is not None else guess(paths)
     return _checked(by_names(root, paths) if name == "folder" else tree(root, name, paths))
 
 
@@ -131,16 +189,14 @@ def plain(images: Path, masks: Path, normals: Path | None = None) -> Found:
         stem = path.with_suffix("").as_posix()
         own = labels.pop(stem, None) or labels.pop(bare(stem), [])
         folder = path.parts[-2] if len(path.parts) > 1 else ""
-        if folder.lower() in GOOD:
-            found.samples.append(Sample((images / path).as_posix(), split_in(path.parts), "good", "", tuple(own)))
-        else:
-            kind = folder or "anomalous"
-            found.samples.append(Sample((images / path).as_posix(), split_in(path.parts), kind, "", tuple(own)))
+        kind = "good" if folder.lower() in GOOD else folder or "anomalous"
+        found.samples.append(Sample((images / path).as_posix(), split_in(path.parts), kind, "", tuple(own)))
     if not found.samples:
         raise DataError(f"{images}: holds no photos: expected {', '.join(sorted(SUFFIXES))}")
     found.orphans = sorted(path for paths in labels.values() for path in paths)
-    for path in walk(normals, SUFFIXES) if normals is not None else []:
-        found.samples.append(Sample((normals / path).as_posix() if normals else "", split_in(path.parts)))
+    if normals is not None:
+        for path in walk(normals, SUFFIXES):
+            found.samples.append(Sample((normals / path).as_posix(), split_in(path.parts)))
     return _checked(found)
 
 
@@ -198,11 +254,16 @@ def _kind(photo: Path) -> str:
     return folder if folder and folder.lower() not in SPLITS else "anomalous"
 
 
+def _sorted(samples: Iterable[Sample]) -> list[Sample]:
+    return sorted(samples, key=lambda sample: sample.path)
+
+
 def _checked(found: Found) -> Found:
-    found.samples.sort(key=lambda sample: sample.path)
+    found.samples = _sorted(found.samples)
     if not any(sample.defective for sample in found.samples):
+        count = len(found.samples)
         raise DataError(
-            f"{found.root}: {len(found.samples)} photos, none anomalous: expected masks, or folders that name defects\n"
+            f"{found.place}: {count} photos, none anomalous: expected masks, or folders that name defects\n"
             "hint: --layout says how the folders are named; --images and --masks take plain folders"
         )
     return found

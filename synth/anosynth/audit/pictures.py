@@ -17,7 +17,7 @@ from anosynth.io.png import encode_png
 from .judge import Audit
 from .measure import read_masks
 from .shapes import difference
-from .sources import Sources, like
+from .sources import Sources
 
 Mask = NDArray[np.bool_]
 
@@ -41,7 +41,7 @@ class Pictures:
     def photo(self, row: int) -> bytes | None:
         """Return the PNG of a sample without its mask, None if it cannot be read."""
         try:
-            return encode_png(_small(read_image(self._found.root / self._found.samples[row].path).pixels))
+            return encode_png(_small(self._found.photo(self._found.samples[row]).pixels))
         except DataError:
             return None
 
@@ -49,20 +49,17 @@ class Pictures:
         """Return two PNG of a sample, None if it cannot be read."""
         sample = self._found.samples[row]
         try:
-            image = read_image(self._found.root / sample.path)
+            with self._found.opened(sample) as folder:
+                image = read_image(folder / sample.path)
+                mask, _ = read_masks(folder, sample, image, self._found.values)
         except DataError:
             return None
-        mask, _ = read_masks(self._found.root, sample, image, self._found.values)
         if mask is None:
             mask = np.zeros(image.shape, dtype=np.bool_)
         changed = mask
         origin = self._sources.of(sample, image, mask) if sample.defective else None
         if origin is not None and origin.image is not None:
-            try:
-                before = like(origin.image, image)
-                changed = difference(before.pixels, image.pixels) > np.float32(self._limits.tolerance)
-            except DataError:
-                pass
+            changed = difference(origin.image.pixels, image.pixels) > np.float32(self._limits.tolerance)
         photo = _small(image.pixels)
         size = (photo.shape[0], photo.shape[1])
         marked = photo.astype(np.float64)

@@ -49,14 +49,12 @@ class Faithful:
         dead: unchanged pixels of the mask, as a share of the mask.
         invisible: pixels of the mask that changed by less than the floor, as a share of the mask.
         change: mean change over the mask, as a fraction of full scale.
-        kept: unchanged pixels outside of the mask, as a share of those outside.
     """
 
     leak: float
     dead: float
     invisible: float
     change: float
-    kept: float
 
 
 def shape_of(mask: Mask) -> Shape:
@@ -80,12 +78,10 @@ def against_source(before: Array, after: Array, mask: Mask, *, floor: float, tol
     changed = change > np.float32(tolerance)
     truth = faith(changed, mask)
     inside = change[mask]
-    outside = mask.size - inside.size
-    kept = float((~changed & ~mask).sum() / outside) if outside else 1.0
     # One grey level of 255 less and more is the same float32 as often as not.
     unseen = float((inside < np.float32(floor) * np.float32(1 - 1e-6)).mean()) if inside.size else 0.0
     mean = float(inside.astype(np.float64).mean()) if inside.size else 0.0
-    return Faithful(truth.leak, truth.dead, unseen, mean, kept)
+    return Faithful(truth.leak, truth.dead, unseen, mean)
 
 
 def difference(before: Array, after: Array) -> NDArray[np.float32]:

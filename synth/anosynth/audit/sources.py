@@ -28,7 +28,7 @@ _NAMED, _NEAREST = 16, 3
 
 @dataclass(frozen=True, eq=False)
 class Origin:
-    """A source: its path and pixels; `problem` says why it is of no use."""
+    """A source: its path and pixels, in the form of the photo made of it; `problem` says why it is of no use."""
 
     path: str
     image: Image | None = None
@@ -52,6 +52,7 @@ class Sources:
         self._found, self._folder, self._match, self._tolerance = found, folder, match, tolerance
         self._names: dict[str, list[str]] = {}
         self._paths: list[str] = []
+        self._normals: dict[str, Sample] = {}
         self._looks: NDArray[np.float32] | None = None
         self._last: tuple[str, Image] | None = None
         if folder is not None:
@@ -93,7 +94,7 @@ class Sources:
         best: tuple[float, Origin] | None = None
         for path in paths:
             try:
-                source = like(self._read(path), image)
+                source = _like(self._read(path), image)
             except DataError as error:
                 best = best or (-1.0, Origin(path, problem=str(error)))
                 continue
@@ -122,12 +123,13 @@ class Sources:
         if self._folder is not None:
             paths = sorted(path for named in self._names.values() for path in named)
         else:
-            root = self._found.root
-            paths = [(root / sample.path).as_posix() for sample in self._found.samples if not sample.defective]
+            normals = [sample for sample in self._found.samples if not sample.defective]
+            self._normals = {(self._found.place / sample.path).as_posix(): sample for sample in normals}
+            paths = list(self._normals)
         looks = []
         for path in paths:
             try:
-                looks.append(thumbnail(read_image(path).pixels).reshape(-1))
+                looks.append(thumbnail(self._read(path).pixels).reshape(-1))
             except DataError:
                 continue
             self._paths.append(path)
@@ -135,12 +137,13 @@ class Sources:
 
     def _read(self, path: str) -> Image:
         if self._last is None or self._last[0] != path:
-            self._last = (path, read_image(path))
+            normal = self._normals.get(path)
+            self._last = (path, read_image(path) if normal is None else self._found.photo(normal))
         return self._last[1]
 
 
-def like(source: Image, image: Image) -> Image:
-    """Return a source in the form of a photo made of it: grey ones may have become RGB.
+def _like(source: Image, image: Image) -> Image:
+    """Return a source in the form of a photo made of it: grey ones may have become RGB, others have lost opacity.
 
     Raises:
         DataError: they do not fit each other.

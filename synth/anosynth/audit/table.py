@@ -23,7 +23,7 @@ def headline(audit: Audit) -> str:
     how = "by its manifest" if found.made else "by its names"
     splits = ", ".join(f"{number} {name}" for name, number in audit.splits.items() if name != "none")
     parts = f" ({splits})" if splits else ""
-    name = "photos and masks" if found.layout == "pairs" else f"{found.root}: {found.layout}"
+    name = "photos and masks" if found.layout == "pairs" else f"{found.place}: {found.layout}"
     return (
         f"{name}, {how}: {number_of(counts['normal'], 'normal photo')}, {counts['anomalous']} anomalous{parts}, "
         f"{counts['compared']} compared with their source"
@@ -102,7 +102,7 @@ def _properties(audit: Audit) -> Iterator[str]:
         cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
         yield "  ".join(cells).rstrip()
     if other is not None:
-        yield f"ref.: {other.found.root}: {number_of(other.anomalous, 'anomalous photo')}"
+        yield f"ref.: {other.found.place}: {number_of(other.anomalous, 'anomalous photo')}"
 
 
 def _heads(before: str) -> list[str]:

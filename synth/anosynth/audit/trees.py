@@ -24,7 +24,7 @@ _SPLIT_TABLE = "split_csv/1cls.csv"
 _PHOTOS = ("anomalous", "ground_truth", ("instances", "grades"))
 
 
-def guess(root: Path, paths: Sequence[str]) -> str:
+def guess(paths: Sequence[str]) -> str:
     """Return the layout that files of these names seem to have; "folder" if it is none that is known."""
     if any(_VISA.fullmatch(path) for path in paths):
         return "visa"

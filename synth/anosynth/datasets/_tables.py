@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from anosynth.errors import DataError
+from anosynth.io.files import regular_bytes
 
 from .layout import Output
 
@@ -83,11 +84,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _text(path: Path) -> str:
-    if not path.is_file():
-        raise DataError(f"{path}: not a regular file" if path.exists() else f"{path}: no such file")
     try:
-        return path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+        return regular_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise DataError(f"{path}: not in UTF-8") from None

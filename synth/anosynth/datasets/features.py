@@ -11,7 +11,7 @@ from anosynth.errors import DataError
 from anosynth.io.tensors import FORMATS, SUFFIXES, Stored, map_npy, read_tensor
 
 from ._names import claim_stem
-from .layout import Labelled, Layout, Output, Source, Truth, walk
+from .layout import Labelled, Layout, Source, Truth
 
 SAMPLES, MASKS, LABELS, TABLES, NORMAL, FIT = "anomalous", "masks", "labels", "samples", "normal", "_fit"
 """The folders of OUT."""
@@ -50,9 +50,6 @@ class FeaturesLayout(Layout):
     holds_out: ClassVar[bool] = False
     holds_many: ClassVar[bool] = True
 
-    def samples(self, root: Path) -> Iterator[Labelled]:
-        return self.named(root, walk(root, self.suffixes))
-
     def named(self, root: Path, paths: Iterable[Path]) -> Iterator[Labelled]:
         taken: dict[Path, Path] = {}
         for path in paths:
@@ -81,9 +78,6 @@ class FeaturesLayout(Layout):
         # One that wraps others may learn what they do.
         learns = any(getattr(find(self.family, kind), "learns", ()) or kind == "perlin-masked" for kind in kinds)
         return [FITTED] if learns else []
-
-    def finish(self, out: Path, root: Path | None = None) -> list[Output]:
-        return []
 
     def read_truth(self, out: Path, record: Mapping[str, Any]) -> Truth:
         from .truth import paths_of

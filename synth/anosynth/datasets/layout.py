@@ -111,8 +111,8 @@ class Layout:
     """Whether a file holds many samples, each drawn by itself, and the family makes all of them at once."""
 
     def samples(self, root: Path) -> Iterator[Labelled]:
-        """Yield all samples of the data set under `root`, sorted by path."""
-        raise NotImplementedError
+        """Yield all samples of the data set under `root`, sorted by path; by default those of plain files."""
+        return self.named(root, walk(root, self.suffixes))
 
     def named(self, root: Path, paths: Iterable[Path]) -> Iterator[Labelled]:
         """Yield those of some plain files, relative to the root, that are samples; layouts of plain files use it."""
@@ -232,17 +232,18 @@ def walk(root: Path, suffixes: frozenset[str]) -> list[Path]:
         folder = waiting.pop() if waiting else links.pop(links.index(min(links)))
         try:
             status = folder.stat()
-            entries = list(folder.iterdir())
-        except OSError as error:
-            raise DataError(f"{folder}: cannot be listed: {error.strerror}") from None
-        if (status.st_dev, status.st_ino) in seen:
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        for entry in entries:
-            if entry.name.startswith("."):
+            if (status.st_dev, status.st_ino) in seen:
                 continue
-            if entry.is_dir():
-                (links if entry.is_symlink() else waiting).append(entry)
-            elif entry.suffix.lower() in suffixes:
-                found.append(entry.relative_to(root))
+            seen.add((status.st_dev, status.st_ino))
+            for entry in folder.iterdir():
+                if entry.name.startswith("."):
+                    continue
+                # Where a folder may be listed but not entered, this fails rather than says no.
+                if entry.is_dir():
+                    (links if entry.is_symlink() else waiting).append(entry)
+                elif entry.suffix.lower() in suffixes:
+                    found.append(entry.relative_to(root))
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise DataError(f"{folder}: cannot be listed: {reason}") from None
     return sorted(found, key=lambda path: path.as_posix())

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from anosynth.errors import DataError
 from anosynth.generator import Anomaly
 
-from ._names import claim_stem, entries, find_truth, remark_masks
+from ._names import claim_stem, entries, remark_masks
 from .layout import Labelled, Layout, Output, Source, Truth
 
 _PATTERN = r"(?P<category>[^/]+)/(?P<split>train|test|ground_truth)/(?P<kind>[^/]+)/(?P<stem>[^/]+)\.(png|PNG)"
@@ -42,8 +42,9 @@ class MVTec(Layout):
             elif split == "train":
                 raise DataError(f"{root / path}: expected nothing but `good` in {category}/train")
             else:
+                # Of ASCII names `ground_truth` comes before `test`, so the masks of a category are known by now.
                 mask = Path(category, "ground_truth", kind, f"{part['stem']}_mask.png")
-                truth = find_truth(root, mask, path)
+                truth = mask if mask in masks else None
                 if truth is None:
                     missing.append(path)
                 masks.discard(mask)

@@ -68,6 +68,7 @@ class MVTec3D(Layout):
 
     def read_truth(self, out: Path, record: Mapping[str, Any]) -> Truth | None:
         from anosynth.io.clouds import read_cloud
+        from anosynth.io.images import read_mask
 
         from .truth import paths_of, read_aside
 
@@ -90,21 +91,6 @@ def write_mask(out: Path, target: str, mask: NDArray[np.bool_]) -> Output:
     with atomic_write(placed(out, target)) as file:
         Image.fromarray(pixels).save(file, format="PNG")
     return Output("labels", target, hashlib.sha256(pixels.tobytes()).hexdigest())
-
-
-def read_mask(path: Path) -> NDArray[np.bool_]:
-    """Return the mask (H, W) of such a PNG.
-
-    Raises:
-        DataError: it cannot be read or is of another kind.
-    """
-    from anosynth.io.images import read_stored
-
-    pixels = read_stored(path)
-    if pixels.dtype != np.uint8 or pixels.ndim != 2 or not ((pixels == 0) | (pixels == 255)).all():
-        raise DataError(f"{path}: expected 8 bit, one channel, 0 or 255")
-    mask: NDArray[np.bool_] = pixels == 255
-    return mask
 
 
 def _sibling(path: AnyPath, folder: str) -> AnyPath:

@@ -94,9 +94,8 @@ class MVTecLOCO(Layout):
         return outputs
 
     def read_truth(self, out: Path, record: Mapping[str, Any]) -> Truth:
-        from anosynth.io.images import read_image
+        from anosynth.io.images import read_image, read_mask
 
-        from .mvtec3d import read_mask
         from .truth import paths_of
 
         paths = paths_of(out, record)

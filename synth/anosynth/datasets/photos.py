@@ -14,7 +14,7 @@ from anosynth.images import Image
 from anosynth.io.images import SUFFIXES, UNREAD
 
 from ._names import claim_stem, remark
-from .layout import Labelled, Layout, Output, Source, Truth, walk
+from .layout import Labelled, Layout, Output, Source, Truth
 
 SAMPLES, LABELS, INSTANCES, GRADES = "anomalous", "ground_truth", "instances", "grades"
 """The folders of OUT."""
@@ -39,9 +39,6 @@ class PhotosLayout(Layout):
     formats: ClassVar[Mapping[str, str]] = {"png": ".png", "tiff": ".tiff"}
     holds_out: ClassVar[bool] = False
     maps_splits: ClassVar[bool] = True
-
-    def samples(self, root: Path) -> Iterator[Labelled]:
-        return self.named(root, walk(root, SUFFIXES))
 
     def named(self, root: Path, paths: Iterable[Path]) -> Iterator[Labelled]:
         from ._labels import defective, sort_out
@@ -147,19 +144,18 @@ def check_holds(target: str, image: Image) -> None:
 _KEPT_IN_TIFF = "plain photos can be written as TIFF, which holds everything: without --dataset, --image-format tiff"
 
 
-def read_photo(out: Path, record: Mapping[str, Any]) -> Truth:
-    """Read back what `write_photo` wrote.
+def read_photo(out: Path, record: Mapping[str, Any], *, one: int = 255) -> Truth:
+    """Read back what `write_photo` wrote; its mask holds 0 and `one`.
 
     Raises:
         DataError: a file cannot be read, or the mask is not one of this image.
     """
-    from anosynth.io.images import read_image
+    from anosynth.io.images import read_image, read_mask
 
-    from .mvtec3d import read_mask
     from .truth import paths_of
 
     paths = paths_of(out, record)
-    image, mask = read_image(paths["sample"]), read_mask(paths["labels"])
+    image, mask = read_image(paths["sample"]), read_mask(paths["labels"], one=one)
     if mask.shape != image.shape:
         raise DataError(f"{paths['labels']}: {mask.shape[0]} x {mask.shape[1]}: expected the size of its image")
     return Truth(image, mask)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from anosynth.errors import DataError
 from anosynth.generator import Anomaly
+from anosynth.io.inner import fault, printable
 from anosynth.seeding import normalise_key
 
 from ._names import blocks, claim_stem, remark, remark_masks
@@ -168,7 +169,9 @@ def _check(root: Path, path: Path, data: Row) -> None:
             for key in ("image_path", "mask_path"):
                 value = row.get(key)
                 if not (_inside(value) if value or key == "image_path" else value in (None, "")):
-                    raise DataError(f"{where}: {key}: {value}: expected a path in the folder of the category")
+                    raise DataError(
+                        f"{where}: {key}: {printable(value)}: expected a path in the folder of the category"
+                    )
             image = Path(row["image_path"])
             if taken.get(image.with_suffix("")) == image:
                 raise DataError(f"{where}: {image.as_posix()}: listed twice")
@@ -176,8 +179,7 @@ def _check(root: Path, path: Path, data: Row) -> None:
 
 
 def _inside(value: Any) -> bool:
-    path = PurePosixPath(value) if isinstance(value, str) else PurePosixPath("/")
-    return len(path.parts) > 1 and not path.is_absolute() and ".." not in path.parts
+    return not fault(value) and len(PurePosixPath(value).parts) > 1
 
 
 def _rows(data: Row) -> Iterator[tuple[str, Row]]:

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from anosynth.errors import DataError, WriteError
 from anosynth.generator import Anomaly
+from anosynth.io._numbers import write_table
 from anosynth.io._rows import parse_rows
 from anosynth.io.atomic import atomic_write
 from anosynth.io.clouds import can_hold, cloud_digest, read_cloud, write_cloud
+from anosynth.io.files import regular_bytes
 from anosynth.io.inner import inner, leading_out
-from anosynth.io.text import write_table
 from anosynth.pointclouds import PointCloud
 
 from .layout import Output, Truth
@@ -187,10 +188,7 @@ def read_table(path: Path, columns: int, delimiter: str, *, header: str = "") ->
     Raises:
         DataError: the file cannot be read or is something else.
     """
-    try:
-        text = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    text = regular_bytes(path)
     if header:
         first, _, text = text.partition(b"\n")
         if first != header.encode():
@@ -211,17 +209,3 @@ def copy_along(root: Path, origin: Path, out: Path, target: str, role: str) -> O
     with atomic_write(placed(out, target)) as file:
         file.write(data)
     return Output(role, target)
-
-
-def regular_bytes(path: Path) -> bytes:
-    """Return what a regular file holds.
-
-    Raises:
-        DataError: it cannot be read, or is something else (a FIFO would block).
-    """
-    try:
-        if path.exists() and not path.is_file():
-            raise DataError(f"{path}: not a regular file")
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None

@@ -7,11 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from anosynth.errors import DataError
 from anosynth.generator import Anomaly
+from anosynth.io.inner import fault, printable
 
 from ._names import blocks, claim_stem, entries, remark_masks
 from .layout import Labelled, Layout, Output, Source, Truth, walk
@@ -69,15 +67,9 @@ class VisA(Layout):
         return write_photo(out, target, labels, f"{ASIDE}/{target}", anomaly, one=1)
 
     def read_truth(self, out: Path, record: Mapping[str, Any]) -> Truth:
-        from anosynth.io.images import read_image
+        from .photos import read_photo
 
-        from .truth import paths_of
-
-        paths = paths_of(out, record)
-        image, mask = read_image(paths["sample"]), _read_classes(paths["labels"])
-        if mask.shape != image.shape:
-            raise DataError(f"{paths['labels']}: {mask.shape[0]} x {mask.shape[1]}: expected the size of its image")
-        return Truth(image, mask)
+        return read_photo(out, record, one=1)
 
     def tables(self, categories: Iterable[str], kinds: Iterable[str]) -> list[str]:
         return [_SPLITS, *sorted(f"{category}/image_anno.csv" for category in categories)]
@@ -112,11 +104,11 @@ def _raw(root: Path) -> Iterator[Labelled]:
     for category, split, label, image, mask in read_csv(root / _SPLITS, _SPLITS_HEADER):
         if not (root / category).is_dir():
             continue  # the table speaks of all categories, of which some may be here
-        where = f"{root / _SPLITS}: {image}"
+        where = f"{root / _SPLITS}: {printable(image)}"
         match = _RAW.fullmatch(image)
         if split not in ("train", "test") or label not in ("normal", "anomaly"):
             raise DataError(f"{where}: {split}, {label}: expected train or test, and normal or anomaly")
-        if not match or match["category"] != category or match["label"].lower() != label:
+        if fault(image) or not match or match["category"] != category or match["label"].lower() != label:
             raise DataError(f"{where}: expected a path such as {category}/Data/Images/{label.capitalize()}/0000.JPG")
         if image in seen:
             raise DataError(f"{where}: named twice")
@@ -201,13 +193,3 @@ def _writable(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _read_classes(path: Path) -> NDArray[np.bool_]:
-    """Return the mask (H, W) of a PNG of 8 bit and one channel that holds 0 and 1."""
-    from anosynth.io.images import read_image
-
-    pixels = read_image(path).pixels
-    if pixels.dtype != np.uint8 or pixels.ndim != 2 or int(pixels.max()) > 1:
-        raise DataError(f"{path}: expected 8 bit, one channel, 0 or 1")
-    return np.asarray(pixels > 0)

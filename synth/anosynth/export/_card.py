@@ -25,7 +25,8 @@ LIMITS = (
     "normal image; other images of the same part, camera or lot may be in two.",
 )
 
-_SHOWN = ("generator", "weight")
+_APART = ("generator", "weight")
+"""What has a column of its own."""
 _UNKNOWN = "unknown"
 _LIKE_A_NAME = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*")
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10**7, "1M<n<10M"))
@@ -46,9 +47,7 @@ class Facts:
         self.images[entry.category, entry.split, entry.label] += 1
         if not entry.defective:
             return
-        for part in entry.record["instances"]:
-            if part["count"]:
-                self.defects[part["type"], entry.split] += 1
+        self.defects.update((part["type"], entry.split) for part in entry.defects)
         generator = entry.record["generator"]
         self.versions.setdefault(generator["generator"], set()).add(generator["version"])
         self.seeds.add(entry.record["seed"])
@@ -135,7 +134,7 @@ def _making(run: Run, facts: Facts) -> str:
     rows = []
     for part in header["recipe"]["generators"]:
         name = part["generator"]
-        values = ", ".join(f"{key} {value}" for key, value in part.items() if key not in _SHOWN and value != "")
+        values = ", ".join(f"{key} {value}" for key, value in part.items() if key not in _APART and value != "")
         versions = ", ".join(str(number) for number in sorted(facts.versions.get(name, ()))) or "not drawn"
         rows.append([name, f"{part.get('weight', 1):g}", versions, values])
     return "\n".join(lines) + "\n" + _table(["generator", "weight", "version", "parameters and ranges"], rows)

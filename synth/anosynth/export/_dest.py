@@ -13,6 +13,7 @@ from pathlib import Path
 from anosynth._version import __version__
 from anosynth.errors import WriteError
 from anosynth.io.atomic import atomic_write
+from anosynth.io.inner import inside
 
 MARK = ".anosynth-export.jsonl"
 """The file of an export that says what it is and lists its files; readers of data sets pass over hidden files."""
@@ -29,14 +30,12 @@ def staged(dest: Path, form: str, *, overwrite: bool) -> Iterator[Path]:
     place = dest.resolve()
     aside, old = (place.with_name(f".{place.name}.anosynth-{end}") for end in ("export", "old"))
     whole = _check(dest, place, form, overwrite)
-    with _held(aside, dest):
-        with _refusals(dest):
-            if old.exists():
-                shutil.rmtree(old)
+    with _held(aside, dest), _refusals(dest):
+        if old.exists():
+            shutil.rmtree(old)
         yield aside
-        with _refusals(dest):
-            _sign(aside, form)
-            _put(aside, place, old, whole)
+        _sign(aside, form)
+        _put(aside, place, old, whole)
 
 
 @contextmanager
@@ -52,11 +51,10 @@ def beside(dest: Path, form: str, names: Sequence[str], *, overwrite: bool) -> I
                 f"{dest / name}: is there and not made by `anosynth export {form}`\nhint: --overwrite replaces it"
             )
     aside = dest / f".anosynth-{form}"
-    with _held(aside, dest):
+    with _held(aside, dest), _refusals(dest):
         yield aside
-        with _refusals(dest):
-            for name in names:
-                (aside / name).replace(dest / name)
+        for name in names:
+            (aside / name).replace(dest / name)
 
 
 SIGNATURES = (b"anosynth export", b"id,split,label,defect,")
@@ -79,14 +77,10 @@ def _check(dest: Path, place: Path, form: str, overwrite: bool) -> bool:
     if not place.is_dir():
         raise WriteError(f"{dest}: is not a folder")
     with _refusals(dest):
-        if not any(place.iterdir()):
-            return True
-        # Both are counted one by one: there may be millions.
-        known = sum((place / path).is_file() for path in _listed(place / MARK, form))
-        if known and known == sum(1 for _ in _files(place)):
+        if not any(place.iterdir()) or _is_own(place, form):
             return True
     if not overwrite:
-        listed = set(_listed(place / MARK, form))
+        listed = {MARK, *_listed(place, form)}
         found = next((path for path in _files(place) if path not in listed), "a folder")
         raise WriteError(
             f"{dest}: holds files that are not of an earlier export to {form} ({found}, ...)\n"
@@ -95,15 +89,21 @@ def _check(dest: Path, place: Path, form: str, overwrite: bool) -> bool:
     return False
 
 
-def _listed(mark: Path, form: str) -> Iterator[str]:
+def _is_own(place: Path, form: str) -> bool:
+    """Tell whether a folder holds an export of this form, maybe not all of it, and no other file."""
+    # There may be millions, so both are gone through in the one order that they have.
+    listed = _listed(place, form)
+    return (place / MARK).is_file() and all(path in listed for path in _files(place) if path != MARK)
+
+
+def _listed(place: Path, form: str = "") -> Iterator[str]:
+    """Yield the files that an export in a folder lists, of this form or of any; none that does not lie in it."""
     try:
-        with mark.open("rb") as file:
+        with (place / MARK).open("rb") as file:
             head = json.loads(next(file))
-            if head.get("format") == form:
-                yield MARK
-                for line in file:
-                    yield json.loads(line)
-    except (OSError, ValueError, StopIteration, AttributeError):
+            if form in ("", head.get("format")):
+                yield from (path for path in map(json.loads, file) if inside(place, path))
+    except (OSError, ValueError, StopIteration, AttributeError, RecursionError):
         return
 
 
@@ -132,6 +132,8 @@ def _put(aside: Path, place: Path, old: Path, whole: bool) -> None:
         except OSError:
             # A mount point cannot be renamed; its content can still be moved.
             if not place.exists():
+                if old.exists():
+                    old.rename(place)
                 raise
         else:
             shutil.rmtree(old, ignore_errors=True)
@@ -141,10 +143,8 @@ def _put(aside: Path, place: Path, old: Path, whole: bool) -> None:
 
 def _merge(aside: Path, place: Path) -> None:
     """Move the files one by one, the list of them last, after those of an earlier export have gone."""
-    for form in _form(place / MARK):
-        for path in _listed(place / MARK, form):
-            if path != MARK and ".." not in Path(path).parts:
-                (place / path).unlink(missing_ok=True)
+    for path in _listed(place):
+        (place / path).unlink(missing_ok=True)
     (place / MARK).unlink(missing_ok=True)
     for path in _files(aside):
         if path != MARK:
@@ -154,21 +154,13 @@ def _merge(aside: Path, place: Path) -> None:
     shutil.rmtree(aside)
 
 
-def _form(mark: Path) -> list[str]:
-    try:
-        with mark.open("rb") as file:
-            return [str(json.loads(next(file))["format"])]
-    except (OSError, ValueError, StopIteration, KeyError, TypeError):
-        return []
-
-
 @contextmanager
 def _held(aside: Path, dest: Path) -> Iterator[None]:
     """Hold an empty folder that no other export writes to meanwhile; what is left of it at the end goes.
 
     The lock ends with its process, so what a killed export left is taken over.
     """
-    fresh = not aside.parent.exists()
+    fresh = [folder for folder in aside.parents if not folder.exists()]
     with _refusals(dest):
         aside.mkdir(parents=True, exist_ok=True)
         guard = os.open(aside, os.O_RDONLY)
@@ -188,8 +180,8 @@ def _held(aside: Path, dest: Path) -> Iterator[None]:
             with suppress(OSError):
                 if os.path.samestat(os.fstat(guard), aside.stat()):
                     shutil.rmtree(aside, ignore_errors=True)
-                    if fresh:
-                        aside.parent.rmdir()
+                    for folder in fresh:
+                        folder.rmdir()
     finally:
         os.close(guard)
 
@@ -210,4 +202,4 @@ def _refusals(dest: Path) -> Iterator[None]:
         raise
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise WriteError(f"{error.filename or dest}: cannot be written: {reason}") from None
+        raise WriteError(f"{error.filename2 or error.filename or dest}: cannot be written: {reason}") from None

@@ -6,7 +6,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -27,9 +27,11 @@ _ORIENTATION = 274
 class Picture:
     """An entry's image as `anosynth.io.images.read_image` gives it, and the numbers (H, W) of its defects, 0 for none.
 
-    `turned` tells that the file itself holds the pixels in another orientation, which many readers do not heed.
+    `path` is its file. `turned` tells that this holds the pixels in another orientation, which many readers do not
+    heed.
     """
 
+    path: Path
     image: Image
     numbers: NDArray[np.uint16]
     turned: bool
@@ -50,44 +52,61 @@ class Picture:
         return int(np.count_nonzero(self.numbers)) / self.numbers.size
 
 
-def read_picture(entry: Entry) -> Picture:
-    """Read an entry, after checking that its file is the one that the manifest speaks of.
+@contextmanager
+def opened(entry: Entry) -> Iterator[Picture]:
+    """Yield an entry's picture, of the file that the manifest speaks of; the file is there while the block lasts.
 
     Raises:
-        DataError: it is not, cannot be read, or its masks do not fit.
+        DataError: its files are others, cannot be read or had, or its masks do not fit.
     """
+    if entry.source:
+        yield _good(entry, entry.run.root / entry.path, "--root says where the sources are")
+        return
+    with entry.shard.opened(entry.line) as folder:
+        yield _defective(entry, folder) if entry.defective else _good(entry, folder / entry.path, _VERIFY)
+
+
+_VERIFY = "anosynth verify tells more"
+
+
+def _good(entry: Entry, path: Path, hint: str) -> Picture:
+    from anosynth.io.images import read_image
+
+    check_file(path, entry.sha256, hint)
+    with _bounds(entry):
+        image = read_image(path)
+    return Picture(path, image, np.zeros(image.shape, dtype=np.uint16), _turned(path))
+
+
+def _defective(entry: Entry, folder: Path) -> Picture:
+    from anosynth.io.images import read_image
+
+    outputs = {output["role"]: output for output in entry.record["outputs"]}
+    for output in entry.record["outputs"]:
+        if output["role"] in ("sample", "instances") or output["role"].startswith("labels"):
+            check_file(folder / output["path"], output["sha256"], _VERIFY)
+    with _bounds(entry):
+        try:
+            truth = entry.run.layout.read_truth(folder, entry.record)
+        except KeyError as error:
+            raise DataError(f"{entry.id}: the manifest names no file with the role {error}") from None
+        if truth is None:
+            raise DataError(f"{entry.id}: has no mask")
+        numbers = truth.mask.astype(np.uint16)
+        if "instances" in outputs:
+            path = folder / outputs["instances"]["path"]
+            found = read_image(path).pixels
+            if found.shape != numbers.shape or not np.array_equal(found > 0, truth.mask):
+                raise DataError(f"{path}: numbers other pixels than the mask of its image")
+            numbers = found.astype(np.uint16)
+    return Picture(folder / entry.path, truth.sample, numbers, False)
+
+
+def _bounds(entry: Entry) -> AbstractContextManager[None]:
     from anosynth.io.images import MAX_PIXELS, limited
 
     largest = entry.run.header.get("max_pixels")
-    with limited(largest if isinstance(largest, int) else MAX_PIXELS):
-        return _read(entry)
-
-
-def _read(entry: Entry) -> Picture:
-    from anosynth.io.images import read_image
-
-    check_file(entry.path, entry.sha256)
-    if not entry.defective:
-        image = read_image(entry.path)
-        return Picture(image, np.zeros(image.shape, dtype=np.uint16), _turned(entry.path))
-    outputs = {output["role"]: output for output in entry.record["outputs"]}
-    for output in entry.record["outputs"]:
-        if output["role"] == "instances" or output["role"].startswith("labels"):
-            check_file(entry.run.out / output["path"], output["sha256"])
-    try:
-        truth = entry.run.layout.read_truth(entry.run.out, entry.record)
-    except KeyError as error:
-        raise DataError(f"{entry.id}: the manifest names no file with the role {error}") from None
-    if truth is None:
-        raise DataError(f"{entry.id}: has no mask")
-    numbers = truth.mask.astype(np.uint16)
-    if "instances" in outputs:
-        path = entry.run.out / outputs["instances"]["path"]
-        found = read_image(path).pixels
-        if found.shape != numbers.shape or not np.array_equal(found > 0, truth.mask):
-            raise DataError(f"{path}: numbers other pixels than the mask of its image")
-        numbers = found.astype(np.uint16)
-    return Picture(truth.sample, numbers, False)
+    return limited(largest if isinstance(largest, int) else MAX_PIXELS)
 
 
 def instances(entry: Entry, picture: Picture) -> Iterator[tuple[int, str, Mask]]:
@@ -104,40 +123,34 @@ def instances(entry: Entry, picture: Picture) -> Iterator[tuple[int, str, Mask]]
         yield number, types[number], picture.numbers == number
 
 
-def check_file(path: Path, digest: str) -> None:
-    """Raise DataError unless the file has this SHA-256."""
+def check_file(path: Path, digest: str, hint: str) -> None:
+    """Raise DataError unless the file is there, `hint` saying what helps, and has this SHA-256."""
     from anosynth.run.execute import file_sha256
 
     try:
         found = file_sha256(path)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}\nhint: --root says where the sources are") from None
+        raise DataError(f"{path}: cannot be read: {error.strerror}\nhint: {hint}") from None
     if found != digest:
-        raise DataError(f"{path}: is not the file that the manifest speaks of\nhint: anosynth verify tells more")
+        raise DataError(f"{path}: is not the file that the manifest speaks of\nhint: {_VERIFY}")
 
 
 def place_image(entry: Entry, picture: Picture, folder: Path, name: str, *, link: bool = False) -> str:
     """Put an entry's image at `folder / name` byte for byte, as a link if asked for and possible; return the name.
 
     An image that its file holds turned is written upright as PNG, so that it fits its mask whoever reads it.
-
-    Raises:
-        WriteError: the disk refuses.
     """
     if picture.turned:
         name = PurePosixPath(name).with_suffix(".png").as_posix()
-        with made(folder / name) as path:
-            path.write_bytes(png_of(entry, picture))
+        ready(folder / name).write_bytes(png_of(entry, picture))
         return name
-    with made(folder / name) as path:
-        if link:
-            try:
-                os.link(entry.path, path)
-                return name
-            except OSError:
-                # Another disk, or one without links; a copy serves.
-                pass
-        shutil.copyfile(entry.path, path)
+    path = ready(folder / name)
+    if link:
+        # Another disk, or one without links: a copy serves.
+        with suppress(OSError):
+            os.link(picture.path, path)
+            return name
+    shutil.copyfile(picture.path, path)
     return name
 
 
@@ -159,25 +172,19 @@ def mask_png(mask: Mask) -> bytes:
     return encode_png(mask.astype(np.uint8) * np.uint8(255), flat=True)
 
 
-@contextmanager
-def made(path: Path) -> Iterator[Path]:
-    """Yield a path whose folder is there; what the system refuses in the block is raised as WriteError."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield path
-    except (WriteError, DataError):
-        raise
-    except OSError as error:
-        raise WriteError(f"{path}: cannot be written: {(error.strerror or str(error)).lower()}") from None
+def ready(path: Path) -> Path:
+    """Return the path of a file to be written, in a folder that is there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def _turned(path: Path) -> bool:
-    from anosynth.io._pictures import opened
+    from anosynth.io._pictures import _opened as head_of
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with opened(path.read_bytes()) as picture:
+            with head_of(path.read_bytes()) as picture:
                 return picture.getexif().get(_ORIENTATION, 1) not in (0, 1)
     except (OSError, SyntaxError, ValueError):
         # What tifffile reads and Pillow does not has been turned by no tag that Pillow's users would heed.

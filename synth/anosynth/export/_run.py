@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import sqlite3
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any
 
 from anosynth.datasets.layout import Layout, find_layout
-from anosynth.errors import DataError
-from anosynth.io.inner import inner, leading_out
-from anosynth.run.manifest import division, manifest_name, manifests, parsed
-from anosynth.run.sinks import refuse_others
-from anosynth.run.sound import check, check_header, told
+from anosynth.errors import DataError, WriteError
+from anosynth.run.check import check_record
+from anosynth.run.manifest import division, manifest_name, manifests, read_lines
+from anosynth.run.shards import Shard
+from anosynth.run.sound import check_header, told
 
 GOODS = "normal"
 """The folder that the ids of sources begin with where the run did not copy them; no layout writes to it."""
@@ -32,8 +31,9 @@ class Entry:
         name: the id as a path that any tool can read: UTF-8, its suffix in lower case.
         key: the id as one file name without suffix, unique in the run, without dots.
         split: "train", "validation" or "test"; `category` is "" where the layout has none.
-        path: of the image; `sha256` of its bytes.
-        record: its line of the manifest; of a good source, the line of the first anomaly made of it.
+        path: of the image, relative to the run's files, or to the root if it is a `source`; `sha256` of its bytes.
+        record: its line of the manifest as the sink `files` has it; of a source, that of the first anomaly made of it.
+        line: the same as it stands in the manifest, `shard`.
     """
 
     id: str
@@ -42,9 +42,12 @@ class Entry:
     split: str
     defective: bool
     category: str
-    path: Path
+    path: str
     sha256: str
+    source: bool
     record: Mapping[str, Any]
+    line: dict[str, Any]
+    shard: Shard
     run: Run
 
     @property
@@ -52,17 +55,19 @@ class Entry:
         """Return "good" or "defective"."""
         return "defective" if self.defective else "good"
 
+    @property
+    def defects(self) -> list[dict[str, Any]]:
+        """Return what the manifest says of each defect that has pixels."""
+        return [part for part in self.record["instances"] if part["count"]] if self.defective else []
+
 
 @dataclass
 class Run:
-    """A finished run; `headers` are those of its manifests, `goods` tells where its good images come from."""
+    """A finished run, in as many parts as it had shards; `types` are the kinds of defects, sorted."""
 
     out: Path
-    root: Path
     layout: Layout
-    headers: list[dict[str, Any]]
-    paths: list[Path]
-    files: Sequence[BinaryIO]
+    shards: list[Shard]
     index: sqlite3.Connection
     categories: list[str] = field(default_factory=list)
     types: list[str] = field(default_factory=list)
@@ -70,7 +75,12 @@ class Run:
     @property
     def header(self) -> dict[str, Any]:
         """Return the header that all shards share."""
-        return self.headers[0]
+        return self.shards[0].header
+
+    @property
+    def root(self) -> Path:
+        """Return where the sources are."""
+        return self.shards[0].home
 
     def entries(self) -> Iterator[Entry]:
         """Yield all images, sorted by the bytes of their ids.
@@ -78,9 +88,8 @@ class Run:
         Raises:
             DataError: a record is not what `anosynth images` writes.
         """
-        for name, good, number, place in self.index.execute("SELECT id, good, manifest, place FROM entry ORDER BY id"):
-            self.files[number].seek(place)
-            yield _entry(self, os.fsdecode(name), bool(good), json.loads(self.files[number].readline()))
+        for name, good, number, start in self.index.execute("SELECT id, good, manifest, start FROM entry ORDER BY id"):
+            yield _entry(self, os.fsdecode(name), bool(good), self.shards[number], start)
 
 
 @contextmanager
@@ -89,23 +98,24 @@ def open_run(out: Path, root: Path | None = None) -> Iterator[Run]:
 
     Raises:
         DataError: it is not whole, not of photos, or of a version without splits.
+        WriteError: there is no room for what it knows.
     """
     paths = manifests(out)
     _check_shards(out, paths)
-    headers = [_header(path) for path in paths]
+    shards = [Shard(path, _header(path), root) for path in paths]
     with told(paths[0]):
-        layout = find_layout(headers[0]["layout"])
+        layout = find_layout(shards[0].header["layout"])
     if layout.family != "images":
         raise DataError(f"{out}: {layout.family}: expected a data set of `anosynth images`")
-    refuse_others(out, headers[0])
-    for path, header in zip(paths, headers, strict=True):
-        check_header(header, path, {"anosynth": str, "scheme": int, "fingerprint": str, "count": int})
-    base = root if root is not None else out / headers[0]["root"]
+    for shard in shards:
+        check_header(shard.header, shard.path, {"anosynth": str, "scheme": int, "fingerprint": str, "count": int})
     # An empty name is a temporary file of SQLite's, which keeps in memory no more than its cache.
-    with closing(sqlite3.connect("")) as index, ExitStack() as stack:
-        files = [stack.enter_context(path.open("rb")) for path in paths]
-        run = Run(out, base, layout, headers, paths, files, index)
-        _fill(run)
+    with closing(sqlite3.connect("")) as index:
+        run = Run(out, layout, shards, index)
+        try:
+            _fill(run)
+        except sqlite3.Error as error:
+            raise WriteError(f"{out}: the index of its samples, a temporary file, cannot be written: {error}") from None
         yield run
 
 
@@ -141,8 +151,6 @@ def flat_key(name: str) -> str:
 def _check_shards(out: Path, paths: list[Path]) -> None:
     here = {path.name for path in paths}
     numbers = sorted({division(name) for name in here})
-    if 0 in numbers:
-        raise DataError(f"{out}: holds a manifest of another name: {sorted(n for n in here if not division(n))[0]}")
     if len(numbers) > 1:
         raise DataError(f"{out}: holds manifests of runs of {numbers[0]} and of {numbers[1]} shards: expected one run")
     for index in range(1, numbers[0] + 1):
@@ -152,58 +160,31 @@ def _check_shards(out: Path, paths: list[Path]) -> None:
 
 
 def _header(path: Path) -> dict[str, Any]:
-    with closing(_lines(path)) as lines:
-        _, record = next(lines, (0, {}))
+    record = next(read_lines(path, finished=True), {})
     if record.get("kind") != "header" or not isinstance(record.get("layout"), str):
         raise DataError(f"{path}: has no header line: not a manifest of anosynth")
     return record
 
 
-def _lines(path: Path) -> Generator[tuple[int, dict[str, Any]], None, None]:
-    """Yield (place in the file, record) of each line of a finished manifest."""
-    place = 0
-    try:
-        with path.open("rb") as file:
-            for number, text in enumerate(file, 1):
-                try:
-                    record = parsed(text)
-                except ValueError:
-                    raise DataError(f"{path}: line {number}: not a JSON record") from None
-                if not text.endswith(b"\n"):
-                    raise DataError(f"{path}: line {number}: cut off")
-                yield place, record
-                place += len(text)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
-
-
 def _fill(run: Run) -> None:
     run.index.execute(
-        "CREATE TABLE entry (id BLOB PRIMARY KEY, good INT, manifest INT, place INT, key BLOB UNIQUE, facts TEXT)"
+        "CREATE TABLE entry (id BLOB PRIMARY KEY, good INT, manifest INT, start INT, key BLOB UNIQUE, facts TEXT)"
         " WITHOUT ROWID"
     )
     categories: set[str] = set()
     types = {part["generator"] for part in run.header["recipe"]["generators"]}
-    for number, path in enumerate(run.paths):
-        with closing(_lines(path)) as lines:
-            next(lines, None)
-            for row, (place, record) in enumerate(lines, 2):
-                _check(run, record, f"{path}: line {row}")
-                if record["status"] == "skipped":
-                    continue
-                categories.add(_plain_category(record))
-                types.update(part["type"] for part in record.get("instances", []))
-                _add_record(run, record, number, place)
+    for number, shard in enumerate(run.shards):
+        for row, (start, record) in enumerate(shard.lines(), 2):
+            with told(shard.path, row):
+                check_record(run.out, record, shard.sink, f"{shard.path}: line {row}")
+            if record["status"] == "skipped":
+                continue
+            categories.add(_plain_category(record))
+            types.update(part["type"] for part in record.get("instances", []))
+            _add_record(run, record, number, start)
     run.categories, run.types = sorted(categories), sorted(types)
     if not categories:
         raise DataError(f"{run.out}: the manifest names no image that was made")
-
-
-def _check(run: Run, record: Mapping[str, Any], where: str) -> None:
-    check(record, where)
-    for output in record.get("outputs", []):
-        if link := leading_out(run.out, inner(output["path"], where)):
-            raise DataError(f"{where}: names `{output['path']}`, which lies outside: `{link}` is a link")
 
 
 def _plain_category(record: Mapping[str, Any]) -> str:
@@ -211,15 +192,15 @@ def _plain_category(record: Mapping[str, Any]) -> str:
     return plain_name(record["category"]) if record["category"] else ""
 
 
-def _add_record(run: Run, record: Mapping[str, Any], manifest: int, place: int) -> None:
-    _add(run, record["id"], record["status"] == "copied", manifest, place, "")
+def _add_record(run: Run, record: Mapping[str, Any], number: int, start: int) -> None:
+    _add(run, record["id"], record["status"] == "copied", number, start, "")
     if record["status"] == "made" and not run.layout.holds_out:
         good = f"{GOODS}/{record['source']['path']}"
-        _add(run, good, True, manifest, place, f"{record['split']} {record['source']['sha256']}")
+        _add(run, good, True, number, start, f"{record['split']} {record['source']['sha256']}")
 
 
-def _add(run: Run, name: str, good: bool, manifest: int, place: int, facts: str) -> None:
-    row = (os.fsencode(name), good, manifest, place, os.fsencode(flat_key(name)), facts)
+def _add(run: Run, name: str, good: bool, number: int, start: int, facts: str) -> None:
+    row = (os.fsencode(name), good, number, start, os.fsencode(flat_key(name)), facts)
     try:
         run.index.execute("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?)", row)
     except sqlite3.IntegrityError:
@@ -230,13 +211,17 @@ def _add(run: Run, name: str, good: bool, manifest: int, place: int, facts: str)
             raise DataError(f"{run.out}: {name}: is named twice, with different splits or contents") from None
 
 
-def _entry(run: Run, name: str, good: bool, record: dict[str, Any]) -> Entry:
-    if good and record["status"] == "made":
-        path, digest = run.root / record["source"]["path"], record["source"]["sha256"]
-    else:
-        sample = next((output for output in record["outputs"] if output["role"] == "sample"), None)
-        if sample is None:
-            raise DataError(f"{run.out}: {name}: the manifest names no file with the role `sample`")
-        path, digest = run.out / sample["path"], sample["sha256"]
-    names = plain_name(name), flat_key(name)
-    return Entry(name, *names, record["split"], not good, _plain_category(record), path, digest, record, run)
+def _entry(run: Run, name: str, good: bool, shard: Shard, start: int) -> Entry:
+    line = shard.record(start)
+    with told(shard.path):
+        record = shard.sink.plain(line)
+        source = good and record["status"] == "made"
+        if source:
+            sample = record["source"]
+        else:
+            sample = next((output for output in record["outputs"] if output["role"] == "sample"), None)
+            if sample is None:
+                raise DataError(f"{run.out}: {name}: the manifest names no file with the role `sample`")
+        names, category = (plain_name(name), flat_key(name)), _plain_category(record)
+        path, digest = sample["path"], sample["sha256"]
+    return Entry(name, *names, record["split"], not good, category, path, digest, source, record, line, shard, run)

@@ -9,12 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ._picture import made
 from ._run import Entry
 
 
 def line(value: Any) -> bytes:
-    """Return one line of JSON, in UTF-8 escaped to ASCII."""
+    """Return one line of JSON, escaped to ASCII."""
     return json.dumps(value, separators=(", ", ": "), allow_nan=False).encode("ascii") + b"\n"
 
 
@@ -43,13 +42,12 @@ class Rows:
 @contextmanager
 def rows(path: Path) -> Iterator[Rows]:
     """Yield an empty array; its file goes at the end of the block."""
-    with made(path):
-        found = Rows(path)
-        try:
-            yield found
-        finally:
-            found.close()
-            path.unlink()
+    found = Rows(path)
+    try:
+        yield found
+    finally:
+        found.close()
+        path.unlink()
 
 
 def described(entry: Entry, instances: int, defect: str, area: float) -> dict[str, Any]:
@@ -75,6 +73,4 @@ def described(entry: Entry, instances: int, defect: str, area: float) -> dict[st
 
 def defect_of(entry: Entry) -> str:
     """Return the types of an entry's defects, joined by `+` if there are several; "good" if there are none."""
-    if not entry.defective:
-        return "good"
-    return "+".join(sorted({part["type"] for part in entry.record["instances"] if part["count"]}))
+    return "+".join(sorted({part["type"] for part in entry.defects})) if entry.defective else "good"

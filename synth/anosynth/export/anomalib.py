@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 from ._base import Export, Outcome, Settings
-from ._picture import made, mask_png, place_image, read_picture
+from ._picture import mask_png, opened, place_image, ready
 from ._run import Entry, Run
 
 _DIRS = {"normal_dir": "normal", "abnormal_dir": "abnormal", "normal_test_dir": "normal_test", "mask_dir": "mask"}
@@ -32,13 +32,12 @@ class Anomalib(Export):
             if entry.defective and entry.split == "train":
                 outcome.left_out += 1
                 continue
-            kind = _kind(entry)
-            picture, home = read_picture(entry), folder / _home(entry.category)
-            name = f"{kind}/{entry.key}{PurePosixPath(entry.name).suffix}"
-            place_image(entry, picture, home, name, link=settings.link)
+            kind, home = _kind(entry), folder / _home(entry.category)
+            with opened(entry) as picture:
+                name = f"{kind}/{entry.key}{PurePosixPath(entry.name).suffix}"
+                place_image(entry, picture, home, name, link=settings.link)
             if entry.defective:
-                with made(home / "mask" / f"{entry.key}.png") as path:
-                    path.write_bytes(mask_png(picture.mask))
+                ready(home / "mask" / f"{entry.key}.png").write_bytes(mask_png(picture.mask))
             used[entry.category].add(kind)
             outcome.count(entry, picture.count)
         if outcome.left_out:
@@ -50,8 +49,7 @@ class Anomalib(Export):
             if missing:
                 where = f"category {category}: " if category else ""
                 outcome.warnings.append(f"{where}no images for {', '.join(missing)} in this run: anomalib needs them")
-            with made(folder / _home(category) / "anomalib.yaml") as path:
-                path.write_text(_config(category), encoding="utf-8")
+            ready(folder / _home(category) / "anomalib.yaml").write_text(_config(category), encoding="utf-8")
         return outcome
 
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from ._base import Export, Outcome, Settings
 from ._card import Facts, card_text
-from ._picture import made
+from ._picture import ready
 from ._run import Run
 
 
@@ -22,8 +22,6 @@ class Card(Export):
         outcome, facts = Outcome(), Facts()
         for entry in run.entries():
             facts.add(entry)
-            defects = [part for part in entry.record["instances"] if part["count"]] if entry.defective else []
-            outcome.count(entry, len(defects))
-        with made(folder / "README.md") as path:
-            path.write_text(card_text(run, facts, settings.license), encoding="utf-8")
+            outcome.count(entry, len(entry.defects))
+        ready(folder / "README.md").write_text(card_text(run, facts, settings.license), encoding="utf-8")
         return outcome

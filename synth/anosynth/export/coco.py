@@ -13,7 +13,7 @@ from anosynth._version import __version__
 from anosynth.run.splits import SPLITS
 
 from ._base import Export, Outcome, Settings
-from ._picture import instances, made, place_image, read_picture
+from ._picture import instances, opened, place_image
 from ._rle import coco_rle
 from ._run import Run
 from ._text import Rows, line, rows
@@ -40,9 +40,9 @@ class Coco(Export):
                 for kind in ("images", "annotations")
             }
             for image_id, entry in enumerate(run.entries(), 1):
-                picture = read_picture(entry)
+                with opened(entry) as picture:
+                    name = place_image(entry, picture, folder / "images", entry.name, link=settings.link)
                 height, width = picture.image.shape
-                name = place_image(entry, picture, folder / "images", entry.name, link=settings.link)
                 row = {"id": image_id, "file_name": name, "width": width, "height": height, "split": entry.split}
                 _add(parts, entry.split, "images", {**row, "product": entry.category})
                 before = number
@@ -85,7 +85,7 @@ def _add(parts: dict[tuple[str, str], Rows], split: str, kind: str, row: dict[st
 
 def _write(path: Path, images: Rows, annotations: Rows, categories: list[dict[str, Any]]) -> None:
     about = {"description": "synthetic defects, made by anosynth", "version": __version__}
-    with made(path), path.open("wb") as file:
+    with path.open("wb") as file:
         images.close()
         annotations.close()
         file.write(b'{"info": ' + line(about)[:-1] + b',\n"licenses": [],\n"images": ')

@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 
 from anosynth._version import __version__
 from anosynth.errors import DataError
+from anosynth.run.sinks import refuse_others
 
 from ._base import Export, Outcome, Settings
 from ._card import LIMITS, WARNING, Facts, licence_id
 from ._croissant import CONTEXT, field, file_object, file_set, image_records
-from ._picture import made
 from ._run import Entry, Run
 from ._text import defect_of
 
@@ -50,7 +50,7 @@ class Croissant(Export):
     """`croissant.json` and `croissant-samples.csv`, which lists every sample with the SHA-256 of its files.
 
     Croissant finds the files of a data set by patterns below its own folder, so DEST is OUT itself or a folder that it
-    lies in. Good images of plain photos, which the run did not copy, are no part of it.
+    lies in, and the samples must be files. Good images of plain photos, which the run did not copy, are no part of it.
     """
 
     name: ClassVar[str] = "croissant"
@@ -58,13 +58,14 @@ class Croissant(Export):
     files: ClassVar[tuple[str, ...]] = (_TABLE, "croissant.json")
 
     def write(self, run: Run, folder: Path, settings: Settings) -> Outcome:
+        refuse_others(run.out, run.shards[0].sink)
         outcome, facts = Outcome(), Facts()
         home = folder.parent.resolve()
         prefix = PurePosixPath(Path(os.path.relpath(run.out.resolve(), home)).as_posix())
         if ".." in prefix.parts:
             raise DataError(f"{run.out}: not below DEST: expected DEST to be OUT or a folder that holds it")
         places: dict[str, set[str]] = {"sample": set(), "labels": set()}
-        with made(folder / _TABLE) as path, path.open("w", encoding="utf-8", newline="") as file:
+        with (folder / _TABLE).open("w", encoding="utf-8", newline="") as file:
             rows = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
             rows.writeheader()
             for entry in run.entries():
@@ -73,7 +74,7 @@ class Croissant(Export):
                     outcome.left_out += 1
                     continue
                 rows.writerow(_row(entry, prefix, places))
-                outcome.count(entry, len(entry.record.get("instances", [])))
+                outcome.count(entry, len(entry.defects))
         if outcome.left_out:
             outcome.warnings.append(
                 f"{outcome.left_out} good images are not in OUT, so they are not described; imagefolder copies them"
@@ -81,21 +82,20 @@ class Croissant(Export):
         unsaid = [f"--{name}" for name in ("creator", "url", "published") if not getattr(settings, name)]
         if unsaid:
             outcome.warnings.append(f"Croissant wants to know more than a run can say: {', '.join(unsaid)}")
-        with made(folder / "croissant.json") as path, path.open("w", encoding="utf-8") as file:
+        with (folder / "croissant.json").open("w", encoding="utf-8") as file:
             json.dump(_description(run, facts, settings, folder, prefix, places), file, indent=1, allow_nan=False)
             file.write("\n")
         return outcome
 
 
 def _row(entry: Entry, prefix: PurePosixPath, places: dict[str, set[str]]) -> dict[str, Any]:
-    parts = [part for part in entry.record.get("instances", []) if part["count"]]
     row: dict[str, Any] = {
         "id": entry.name,
         "split": entry.split,
         "label": entry.label,
         "defect": defect_of(entry),
         "category": entry.category,
-        "instances": len(parts),
+        "instances": len(entry.defects),
         "area": float(entry.record["mask"]["area"]) if entry.defective else 0.0,
     }
     for role, name in (("sample", "image"), ("labels", "mask")):
@@ -123,7 +123,7 @@ def _description(
         file_object(
             path.name, (prefix / path.name).as_posix(), path, "application/jsonlines", "One line for each sample"
         )
-        for path in run.paths
+        for path in (shard.path for shard in run.shards)
     ]
     table = file_object(
         "samples-table", _TABLE, folder / _TABLE, "text/csv", "Every sample and the SHA-256 of its files"

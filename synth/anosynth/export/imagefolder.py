@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from ._base import Export, Outcome, Settings
 from ._card import Facts, card_text
-from ._picture import made, mask_png, place_image, read_picture
+from ._picture import mask_png, opened, place_image, ready
 from ._run import Run
 from ._text import defect_of, described, line
 
@@ -28,17 +28,16 @@ class ImageFolder(Export):
         with ExitStack() as stack:
             files: dict[str, Any] = {}
             for entry in run.entries():
-                picture, home = read_picture(entry), folder / entry.split
-                image = place_image(entry, picture, home, f"images/{entry.name}", link=settings.link)
+                home = folder / entry.split
+                with opened(entry) as picture:
+                    image = place_image(entry, picture, home, f"images/{entry.name}", link=settings.link)
                 mask = PurePosixPath("masks", entry.name).with_suffix(".png").as_posix()
-                with made(home / mask) as path:
-                    path.write_bytes(mask_png(picture.mask))
+                ready(home / mask).write_bytes(mask_png(picture.mask))
                 if entry.split not in files:
                     files[entry.split] = stack.enter_context((home / "metadata.jsonl").open("wb"))
                 row = described(entry, picture.count, defect_of(entry), picture.area)
                 files[entry.split].write(line({"file_name": image, "mask_file_name": mask, **row}))
                 outcome.count(entry, picture.count)
                 facts.add(entry)
-        with made(folder / "README.md") as path:
-            path.write_text(card_text(run, facts, settings.license, folders=True), encoding="utf-8")
+        ready(folder / "README.md").write_text(card_text(run, facts, settings.license, folders=True), encoding="utf-8")
         return outcome

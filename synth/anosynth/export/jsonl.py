@@ -6,10 +6,8 @@ from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
-from anosynth.run.splits import SPLITS
-
 from ._base import Export, Outcome, Settings
-from ._picture import made, mask_png, place_image, read_picture
+from ._picture import mask_png, opened, place_image, ready
 from ._run import Run
 from ._text import defect_of, line
 
@@ -36,13 +34,12 @@ class Jsonl(Export):
                 if entry.defective and entry.split == "train":
                     outcome.left_out += 1
                     continue
-                picture = read_picture(entry)
-                image = place_image(entry, picture, folder, f"images/{entry.name}", link=settings.link)
+                with opened(entry) as picture:
+                    image = place_image(entry, picture, folder, f"images/{entry.name}", link=settings.link)
                 row: dict[str, Any] = {"filename": image, "label": int(entry.defective), "label_name": entry.label}
                 if entry.defective:
                     row["maskname"] = PurePosixPath("masks", entry.name).with_suffix(".png").as_posix()
-                    with made(folder / row["maskname"]) as path:
-                        path.write_bytes(mask_png(picture.mask))
+                    ready(folder / row["maskname"]).write_bytes(mask_png(picture.mask))
                 row |= {"clsname": entry.category or NO_CATEGORY, "defect": defect_of(entry)}
                 if entry.split not in files:
                     files[entry.split] = stack.enter_context((folder / f"{entry.split}.jsonl").open("wb"))
@@ -52,7 +49,7 @@ class Jsonl(Export):
             outcome.warnings.append(
                 f"{outcome.left_out} defective images of the training split were left out: these train on good ones"
             )
-        for split in SPLITS[::2]:
+        for split in ("train", "test"):
             if not outcome.total(split=split):
                 outcome.warnings.append(f"no images of the {split} split in this run: {split}.jsonl is missing")
         return outcome

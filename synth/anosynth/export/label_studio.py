@@ -10,7 +10,7 @@ from xml.sax.saxutils import quoteattr
 from anosynth._version import __version__
 
 from ._base import Export, Outcome, Settings
-from ._picture import instances, made, place_image, read_picture
+from ._picture import instances, opened, place_image, ready
 from ._rle import brush_rle
 from ._run import Run
 from ._text import rows
@@ -43,8 +43,8 @@ class LabelStudio(Export):
         outcome = Outcome()
         with rows(folder / ".tasks") as tasks:
             for entry in run.entries():
-                picture = read_picture(entry)
-                name = place_image(entry, picture, folder / "images", entry.name, link=settings.link)
+                with opened(entry) as picture:
+                    name = place_image(entry, picture, folder / "images", entry.name, link=settings.link)
                 height, width = picture.image.shape
                 result = [
                     _region(number, kind, brush_rle(mask), width, height)
@@ -59,12 +59,11 @@ class LabelStudio(Export):
                 predictions = [{"model_version": f"anosynth {__version__}", "result": result}] if result else []
                 tasks.add({"data": data, "predictions": predictions})
                 outcome.count(entry, len(result))
-            with made(folder / "tasks.json") as path, path.open("wb") as file:
+            with (folder / "tasks.json").open("wb") as file:
                 tasks.close()
                 tasks.copy_to(file)
                 file.write(b"\n")
-        with made(folder / "labels.xml") as path:
-            path.write_text(_interface(run.types), encoding="utf-8")
+        ready(folder / "labels.xml").write_text(_interface(run.types), encoding="utf-8")
         return outcome
 
 

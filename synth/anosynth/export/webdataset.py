@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import BinaryIO, ClassVar
 
+from anosynth.io import _tar
 from anosynth.io.png import SIGNATURE
 
 from ._base import Export, Outcome, Settings
-from ._picture import Picture, made, mask_png, png_of, read_picture
+from ._picture import Picture, mask_png, opened, png_of
 from ._run import Entry, Run
 from ._text import defect_of, described
+
+_RECORD = 10240
+"""What a tar's length is a multiple of, as tar itself has it."""
 
 
 class WebDataset(Export):
@@ -35,11 +37,11 @@ class WebDataset(Export):
             for entry in run.entries():
                 if entry.split not in tars:
                     tars[entry.split] = stack.enter_context(closing(_Tars(folder, entry.split, settings.shard_size)))
-                picture = read_picture(entry)
+                with opened(entry) as picture:
+                    suffix, image = _image(entry, picture)
                 facts = described(entry, picture.count, defect_of(entry), picture.area)
                 height, width = picture.image.shape
                 row = {**facts, "split": entry.split, "width": width, "height": height}
-                suffix, image = _image(entry, picture)
                 text = json.dumps(row, sort_keys=True, allow_nan=False).encode("ascii")
                 tars[entry.split].add(
                     entry.key, [(f"image{suffix}", image), ("mask.png", mask_png(picture.mask)), ("json", text)]
@@ -49,7 +51,7 @@ class WebDataset(Export):
 
 
 def _image(entry: Entry, picture: Picture) -> tuple[str, bytes]:
-    data = entry.path.read_bytes()
+    data = picture.path.read_bytes()
     if data.startswith(SIGNATURE) and not picture.turned:
         return ".png", data
     pixels = picture.image.pixels
@@ -63,27 +65,20 @@ class _Tars:
 
     def __init__(self, folder: Path, split: str, size: int) -> None:
         self._folder, self._split, self._size, self._number = folder, split, size, 0
-        self._tar: tarfile.TarFile | None = None
+        self._tar: BinaryIO | None = None
 
     def add(self, key: str, files: list[tuple[str, bytes]]) -> None:
-        path = self._folder / f"{self._split}-{self._number // self._size:06d}.tar"
-        with made(path):
-            if self._number % self._size == 0:
-                self.close()
-                self._tar = tarfile.TarFile(path, "w", format=tarfile.PAX_FORMAT, encoding="utf-8")
-            assert self._tar is not None
-            for name, data in files:
-                self._tar.addfile(_member(f"{key}.{name}", len(data)), io.BytesIO(data))
+        if self._number % self._size == 0:
+            self.close()
+            self._tar = (self._folder / f"{self._split}-{self._number // self._size:06d}.tar").open("wb")
+        assert self._tar is not None
+        for name, data in files:
+            _tar.append(self._tar, f"{key}.{name}", len(data), [data])
         self._number += 1
 
     def close(self) -> None:
         if self._tar is not None:
-            self._tar.close()
-
-
-def _member(name: str, size: int) -> tarfile.TarInfo:
-    member: Any = tarfile.TarInfo(name)
-    member.size, member.mtime, member.mode = size, 0, 0o644
-    member.uid = member.gid = 0
-    member.uname = member.gname = ""
-    return member  # type: ignore[no-any-return]
+            with self._tar as tar:
+                self._tar = None
+                tar.write(_tar.END)
+                tar.write(bytes(-tar.tell() % _RECORD))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._base import Export, Outcome, Settings
-from ._picture import instances, made, place_image, read_picture
+from ._picture import instances, opened, place_image, ready
 from ._polygon import joined, outlines
 from ._run import Run
 
@@ -31,18 +31,17 @@ class Yolo(Export):
         outcome, holed = Outcome(), 0
         classes = {name: number for number, name in enumerate(run.types)}
         for entry in run.entries():
-            picture = read_picture(entry)
             split = _FOLDERS[entry.split]
-            name = f"{split}/{entry.key}{PurePosixPath(entry.name).suffix}"
-            place_image(entry, picture, folder / "images", name, link=settings.link)
+            with opened(entry) as picture:
+                name = f"{split}/{entry.key}{PurePosixPath(entry.name).suffix}"
+                place_image(entry, picture, folder / "images", name, link=settings.link)
             lines = []
             for _, kind, mask in instances(entry, picture):
                 polygon, holes = polygon_of(mask)
                 lines.append(f"{classes[kind]} {' '.join(map(_number, polygon.ravel().tolist()))}\n")
                 outcome.holes_lost += holes
                 holed += holes > 0
-            with made(folder / "labels" / split / f"{entry.key}.txt") as path:
-                path.write_text("".join(lines), encoding="ascii")
+            ready(folder / "labels" / split / f"{entry.key}.txt").write_text("".join(lines), encoding="ascii")
             outcome.count(entry, len(lines))
         if outcome.holes_lost:
             outcome.warnings.append(
@@ -50,8 +49,7 @@ class Yolo(Export):
                 "polygons have none; coco keeps them"
             )
         outcome.warnings += _missing(outcome)
-        with made(folder / "data.yaml") as path:
-            path.write_text(_data(run, outcome), encoding="utf-8")
+        ready(folder / "data.yaml").write_text(_data(run, outcome), encoding="utf-8")
         return outcome
 
 

@@ -2,7 +2,7 @@
 
     from anosynth.features import Hypersphere
 
-    synthesis = Hypersphere(k=0.25).module(channel_dim=1).fit(normal_features)
+    synthesis = Hypersphere(k=0.25).module(channel_dim=1).fit([normal_features])
     fake, mask, labels, drawn = synthesis(features, rng=step)
 
 Generators are imported when first asked for, and torch when the first one is used: what they are called, what their

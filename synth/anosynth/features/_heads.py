@@ -7,19 +7,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import torch.nn.functional as F
-from torch import nn
-from torch.nn import utils
-
 from anosynth.errors import DataError, ParameterError
 from anosynth.seeding import Rng, RngLike, as_rng
 
-from ._torch import torch
+from ._torch import F, nn, torch
 
 Tensor = torch.Tensor
 
 # Plain constructors draw first weights from the global stream.
-_SKIP_INIT: Any = utils.skip_init
+_SKIP_INIT: Any = nn.utils.skip_init
 
 
 class Scorer(nn.Module, ABC):
@@ -175,6 +171,14 @@ def checked(features: Any, channels: int | None = None, grid: Sequence[int] | No
     return values
 
 
+def stacked(what: str, parts: Sequence[Tensor] | Tensor) -> Tensor:
+    """Return tensors of one shape as one, or raise DataError."""
+    shapes = sorted({tuple(part.shape) for part in parts})
+    if len(shapes) > 1:
+        raise DataError(f"{what}: {shapes[0]} and {shapes[-1]}: expected one size")
+    return torch.stack([*parts])
+
+
 class Images:
     """Some of the images, in batches."""
 
@@ -190,8 +194,8 @@ class Images:
     def batches(self, size: int, order: Rng | None = None) -> Iterator[Tensor]:
         places = range(len(self)) if order is None else order.permutation(len(self)).tolist()
         for start in range(0, len(self), size):
-            batch = torch.stack([self.features[self.rows[place]] for place in places[start : start + size]])
-            yield checked(batch, self.channels)
+            batch = [self.features[self.rows[place]] for place in places[start : start + size]]
+            yield checked(stacked("features", batch), self.channels)
 
     def mean(self, of: Callable[[Tensor], Tensor], size: int) -> Tensor:
         """Return the mean of each channel, (C,)."""

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch.nn.functional as F
-
-from ._torch import torch
+from ._torch import F, torch
 
 Tensor = torch.Tensor
 

@@ -1,4 +1,4 @@
-"""Which cells may change: masks in any form that fits, and Perlin noise at the size of the grid."""
+"""Which cells may change: masks and attention in any form that fits, and Perlin noise at the size of the grid."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def to_grid(mask: Any, grid: Grid) -> Tensor:
     Returns:
         (..., H, W) bool.
     """
-    pixels = _as_bool(mask)
+    pixels = _as_bool("mask", mask)
     if pixels.ndim < 2 or not pixels.numel():
         raise DataError(f"mask: {tuple(pixels.shape)}: expected (..., height, width), none of them 0")
     if pixels.shape[-2:] == grid:
@@ -44,11 +44,11 @@ def masks_of(what: str, mask: Any, layout: Layout, device: torch.device) -> Tens
     Accepted are one for each sample, (B, 1, h, w), (B, h, w) or (B, P), and one for all, (h, w) or (P,).
 
     Raises:
-        DataError: it has another shape.
+        DataError: it has another shape, or is none.
     """
     if mask is None:
         return None
-    inside = _as_bool(mask).to(device)
+    inside = _as_bool(what, mask).to(device)
     batch, cells, shape = layout.batch, layout.cells, tuple(inside.shape)
     if shape == (batch, cells):
         return inside
@@ -59,6 +59,29 @@ def masks_of(what: str, mask: Any, layout: Layout, device: torch.device) -> Tens
     form = f"({batch}, 1, h, w) or (h, w)" if layout.grid else f"({batch}, {cells}) or ({cells},)"
     hint = "" if layout.grid else "\nhint: give the module its `grid`, and masks of pixels will do"
     raise DataError(f"{what}: {shape}: expected {form}{hint}")
+
+
+def saliencies_of(saliency: Any, layout: Layout) -> list[Tensor | None]:
+    """Return the saliency of each sample of a batch; see `saliency_of`."""
+    if saliency is None:
+        return [None] * layout.batch
+    if len(saliency) != layout.batch:
+        raise DataError(f"saliency: of {len(saliency)} samples: expected one for each of {layout.batch}")
+    return [saliency_of(one, layout.cells) for one in saliency]
+
+
+def saliency_of(saliency: Any, cells: int) -> Tensor:
+    """Return (heads, P) float64 on the CPU, where cells are picked.
+
+    Raises:
+        DataError: it has another shape than (P,) or (heads, P), or is NaN somewhere.
+    """
+    values = torch.as_tensor(saliency).detach().to("cpu", torch.float64)
+    if values.shape[-1:] != (cells,) or values.ndim not in (1, 2):
+        raise DataError(f"saliency: {tuple(values.shape)} of a sample: expected ({cells},) or (heads, {cells})")
+    if bool(values.isnan().any()):
+        raise DataError("saliency: NaN: expected numbers")
+    return values.reshape(-1, cells)
 
 
 def perlin_mask(grid: Grid, rng: Rng, *, coarsest: int, finest: int, threshold: float, full: bool) -> NDArray[np.bool_]:
@@ -83,6 +106,11 @@ def perlin_mask(grid: Grid, rng: Rng, *, coarsest: int, finest: int, threshold: 
     raise DataError(f"no noise above {threshold:g} in {_DRAWS} draws on a grid of {grid}\nhint: lower threshold")
 
 
-def _as_bool(mask: Any) -> Tensor:
-    tensor = mask if isinstance(mask, torch.Tensor) else torch.from_numpy(np.array(mask))
-    return tensor if tensor.dtype == torch.bool else tensor > 0
+def _as_bool(what: str, mask: Any) -> Tensor:
+    if isinstance(mask, torch.Tensor):
+        # torch compares no unsigned numbers of more than 8 bits, and numbers of instances are such.
+        return mask if mask.dtype == torch.bool else (mask if mask.is_floating_point() else mask.double()) > 0
+    array = np.asarray(mask)
+    if array.dtype.kind not in "buif":
+        raise DataError(f"{what}: {array.dtype}: expected bool or numbers")
+    return torch.from_numpy(np.asarray(array > 0))

@@ -7,13 +7,12 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from anosynth.errors import DataError, Impossible, ParameterError
-from anosynth.params import Choice, Range
 from anosynth.recipe import Vary
 from anosynth.seeding import Rng, RngLike, as_rng
 
-from ._base import FeatureGenerator
+from ._base import FeatureGenerator, template
 from ._cells import Cells, Scorer
-from ._masks import masks_of
+from ._masks import masks_of, saliencies_of
 from ._rows import Grid, Layout, Tensor, changed, check_finite, layout_of
 from ._torch import torch
 
@@ -69,7 +68,7 @@ class FeatureSynthesis(torch.nn.Module):
         self.channel_dim, self.batch_dim, self.grid = channel_dim, batch_dim, grid
         # In a tuple, because torch would take a module for a part of this one and save its weights twice.
         self._scorer = (scorer,)
-        self._settled = True
+        self._settled, self._batches = True, 0
         for name in self._names:
             self.register_buffer(name, torch.zeros(0))
 
@@ -99,7 +98,7 @@ class FeatureSynthesis(torch.nn.Module):
         Gradients are those of the generator; see its documentation and `detach_shift`.
 
         Raises:
-            DataError: a shape does not fit, a value is not finite, or nothing was learned yet.
+            DataError: a shape does not fit, a value is not finite or does not stay so, or nothing was learned yet.
         """
         layout = layout_of(x, self.channel_dim, self.batch_dim, self.grid)
         streams = _streams(rng, layout.batch)
@@ -110,8 +109,10 @@ class FeatureSynthesis(torch.nn.Module):
             allowed = masks_of("mask", mask, layout, x.device)
             generators = [self._drawn(stream) for stream in streams]
             state = self.state()
-            check_learned(self._template(), state, layout)
+            for generator in dict.fromkeys(generators):
+                check_learned(generator, state, layout)
             free = [_free(i, allowed, real) for i in range(layout.batch)]
+            salient = saliencies_of(saliency, layout)
             cells = [
                 Cells(
                     rows=rows[i],
@@ -119,19 +120,19 @@ class FeatureSynthesis(torch.nn.Module):
                     grid=layout.grid,
                     state=state,
                     scorer=scorer or self.scorer,
-                    saliency=None if saliency is None else saliency_of(saliency[i], layout.cells),
+                    saliency=salient[i],
                 )
                 for i, (generator, stream) in enumerate(zip(generators, streams, strict=True))
             ]
             made = synthesise(generators, cells, streams)
             out = [new.to(x.dtype) for new, _ in made]
+            check_finite(out, f"the anomaly is too large for {str(x.dtype).removeprefix('torch.')}")
             features = layout.back(out, x)
             differ = torch.stack([changed(old.to(x.dtype), new) for old, new in zip(rows, out, strict=True)])
         inside = differ if real is None else differ | real
-        drawn = [
-            {**(values if isinstance(self.generator, Vary) else {}), **what}
-            for values, (_, what) in zip((g.model_dump() for g in generators), made, strict=True)
-        ]
+        drawn = [what for _, what in made]
+        if isinstance(self.generator, Vary):
+            drawn = [{**own.model_dump(), **what} for own, what in zip(generators, drawn, strict=True)]
         return Synthesized(features, inside.reshape(layout.mask_shape()), inside.any(dim=1), drawn)
 
     def fit(self, batches: Iterable[Tensor], rng: RngLike = 0) -> FeatureSynthesis:
@@ -140,18 +141,23 @@ class FeatureSynthesis(torch.nn.Module):
         Raises:
             DataError: there is no batch, a shape does not fit, or a value is not finite.
         """
+        if isinstance(batches, torch.Tensor):
+            raise DataError(f"fit: tensor {tuple(batches.shape)}: expected batches\nhint: fit([features])")
         for name in self._names:
             self._buffers[name] = torch.zeros(0)
-        root, count = as_rng(rng), 0
-        for count, batch in enumerate(batches, 1):
-            self.partial_fit(batch, rng=root.child("batch", count - 1))
-        if not count:
+        root, self._batches = as_rng(rng), 0
+        for batch in batches:
+            self.partial_fit(batch, rng=root)
+        if not self._batches:
             raise DataError("fit: no features: expected at least one batch")
         self.state()
         return self
 
     def partial_fit(self, x: Tensor, rng: RngLike = 0) -> FeatureSynthesis:
-        """Learn from one more batch of normal features, laid out as for `forward`; returns the module."""
+        """Learn from one more batch of normal features, laid out as for `forward`; returns the module.
+
+        Called for one batch after the other, with one `rng`, it learns what `fit` does.
+        """
         layout = layout_of(x, self.channel_dim, self.batch_dim, self.grid)
         with torch.no_grad(), torch.autocast(device_type=x.device.type, enabled=False):
             rows = layout.rows(x)
@@ -160,8 +166,10 @@ class FeatureSynthesis(torch.nn.Module):
             if known and (why := self._template().misfit(known, layout.channels, layout.cells)):
                 raise DataError(why)
             if self._names:
-                self._keep(self._template().learn(known, torch.stack(rows), layout.grid, as_rng(rng)))
+                own = as_rng(rng).child("batch", self._batches)
+                self._keep(self._template().learn(known, torch.stack(rows), layout.grid, own))
                 self._settled = False
+            self._batches += 1
         return self
 
     @property
@@ -197,14 +205,7 @@ class FeatureSynthesis(torch.nn.Module):
             self._buffers[name] = state[name]
 
     def _template(self) -> FeatureGenerator:
-        """Return the generator that learns; of a `Vary`, the one of its values that do not vary."""
-        if isinstance(self.generator, FeatureGenerator):
-            return self.generator
-        values = self.generator.values.items()
-        fixed = {name: value for name, value in values if not isinstance(value, (Range, Choice))}
-        made = self.generator.generator(**fixed)
-        assert isinstance(made, FeatureGenerator)
-        return made
+        return self.generator if isinstance(self.generator, FeatureGenerator) else template(self.generator)
 
     def _drawn(self, stream: Rng) -> FeatureGenerator:
         if isinstance(self.generator, FeatureGenerator):
@@ -223,7 +224,9 @@ class FeatureSynthesis(torch.nn.Module):
             value, own = state_dict.get(prefix + name), self._buffers[name]
             if isinstance(value, torch.Tensor) and own is not None:
                 self._buffers[name] = torch.zeros_like(value, device=own.device)
-        self._settled = True
+        # As many samples were seen as batches, or more, so that no stream of a batch comes twice.
+        seen = state_dict.get(prefix + "seen")
+        self._settled, self._batches = True, int(seen[0]) if isinstance(seen, torch.Tensor) and seen.numel() else 0
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
@@ -269,14 +272,6 @@ def check_learned(generator: FeatureGenerator, state: Mapping[str, Tensor], layo
             )
     if why := generator.misfit(state, layout.channels, layout.cells):
         raise Impossible(why)
-
-
-def saliency_of(saliency: Any, cells: int) -> Tensor:
-    """Return (heads, P) float64 on the CPU, where cells are picked."""
-    values = torch.as_tensor(saliency).detach().to("cpu", torch.float64)
-    if values.shape[-1:] != (cells,) or values.ndim not in (1, 2):
-        raise DataError(f"saliency: {tuple(values.shape)} of a sample: expected ({cells},) or (heads, {cells})")
-    return values.reshape(-1, cells)
 
 
 def _free(i: int, allowed: Tensor | None, real: Tensor | None) -> Tensor | None:

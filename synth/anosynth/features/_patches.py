@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-
 from anosynth.errors import DataError, ParameterError
+
+from ._heads import stacked
+from ._torch import F, nn, torch
 
 if TYPE_CHECKING:
     from .backbone import Backbone
+
+Tensor = torch.Tensor
 
 
 class Patches(nn.Module):
@@ -65,11 +66,13 @@ class Patches(nn.Module):
         Args:
             images: (N, C, H, W), or a sequence of (C, H, W) of one size.
             size: of a batch, >= 1.
+
+        Raises:
+            DataError: there are no images, or they are not of one size.
         """
         if not len(images):
             raise DataError("images: none: expected at least one")
-        found = [torch.stack(list(images[start : start + size])) for start in range(0, len(images), size)]
-        return torch.cat([self(batch) for batch in found])
+        return torch.cat([self(stacked("images", images[at : at + size])) for at in range(0, len(images), size)])
 
 
 def patchify(maps: Tensor, patch: int = 3) -> Tensor:

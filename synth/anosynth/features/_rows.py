@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -61,8 +62,9 @@ def layout_of(x: Any, channel_dim: int, batch_dim: int, grid: Grid | None) -> La
 
     Raises:
         DataError: it is no float tensor, is empty, or does not fit the grid.
-        ParameterError: it has no such dimensions.
+        ParameterError: it has no such dimensions, or the grid is none.
     """
+    grid = None if grid is None else _checked(grid)
     if not isinstance(x, torch.Tensor) or not x.is_floating_point():
         kind = f"{x.dtype} tensor" if isinstance(x, torch.Tensor) else type(x).__name__
         raise DataError(f"features: {kind}: expected a tensor of floats")
@@ -95,10 +97,11 @@ def layout_of(x: Any, channel_dim: int, batch_dim: int, grid: Grid | None) -> La
     return Layout((batch, *inner, channel), x.shape[batch], cells, x.shape[channel], found)
 
 
-def check_finite(rows: Sequence[Tensor]) -> None:
+def check_finite(rows: Sequence[Tensor], expected: str = "expected finite values") -> None:
     """Raise DataError, naming the sample and the cell, if a value of some (P, C) rows is NaN or infinite."""
     # The sum of finite numbers may overflow, so it only tells when nothing has to be looked for.
-    if bool(torch.stack([sample.detach().sum() for sample in rows]).isfinite().all()):
+    sums = [sample.detach().sum(dtype=computing(sample.dtype)) for sample in rows]
+    if bool(torch.stack(sums).isfinite().all()):
         return
     for sample, values in enumerate(rows):
         bad = (~torch.isfinite(values.detach())).nonzero()
@@ -106,10 +109,20 @@ def check_finite(rows: Sequence[Tensor]) -> None:
             cell, channel = (int(number) for number in bad[0])
             value = float(values[cell, channel].detach())
             where = f"sample {sample}, cell {cell}, channel {channel}"
-            raise DataError(f"features: {where}: {value}: expected finite values")
+            raise DataError(f"features: {where}: {value}: {expected}")
 
 
 def changed(before: Tensor, after: Tensor) -> Tensor:
     """Return (P,) bool: the rows of two (P, C) tensors that differ somewhere."""
     # As bytes, of which torch finds the largest much faster than it finds any true one.
     return (before.detach() != after.detach()).view(torch.uint8).amax(dim=1) > 0
+
+
+def _checked(grid: Sequence[int]) -> Grid:
+    try:
+        height, width = map(operator.index, grid)
+    except (TypeError, ValueError):
+        height = width = 0
+    if min(height, width) < 1:
+        raise ParameterError(f"`grid`: {grid}: must be (H, W), both >= 1")
+    return height, width

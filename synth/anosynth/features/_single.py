@@ -12,8 +12,8 @@ from anosynth.seeding import Rng
 
 from ._base import FeatureGenerator
 from ._cells import Cells, lengths
-from ._masks import masks_of
-from ._module import check_learned, places_of, saliency_of, synthesise
+from ._masks import masks_of, saliency_of
+from ._module import check_learned, places_of, synthesise
 from ._rows import Tensor, changed, check_finite, layout_of
 from ._sample import Features
 from ._torch import torch

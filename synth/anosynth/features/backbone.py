@@ -16,14 +16,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
-
 from anosynth.errors import DataError, ParameterError, UnknownGenerator, did_you_mean
 
 from ._patches import Patches, aggregate, patchify
-from ._torch import torch
+from ._torch import nn, torch
 
 __all__ = ["Backbone", "Patches", "aggregate", "backbone", "patchify", "read_weights"]
+
+Tensor = torch.Tensor
 
 _TIMM = "timm:"
 # Photos that went through an augmentation overshoot a little; normalised ones are out by far more.
@@ -65,6 +65,8 @@ class Backbone(nn.Module, ABC):
             ParameterError: there is no such layer.
         """
         wanted = self.layers if layers is None else self.known(layers)
+        # The parts that a subclass is made of start in training mode.
+        self.train(False)
         return self.maps(self._prepared(images), wanted)
 
     def known(self, layers: Sequence[str]) -> tuple[str, ...]:
@@ -113,10 +115,8 @@ class Backbone(nn.Module, ABC):
         return images.to(self._dtype())
 
     def _dtype(self) -> torch.dtype:
-        for tensor in (*self.parameters(), *self.buffers()):
-            if tensor.is_floating_point():
-                return tensor.dtype
-        return torch.float32
+        tensors = (*self.parameters(), *self.buffers())
+        return next((tensor.dtype for tensor in tensors if tensor.is_floating_point()), torch.float32)
 
 
 class _EfficientNetLite(Backbone):
@@ -184,8 +184,8 @@ class _Timm(Backbone):
             _check_used(net, set(whole.state_dict()), state, weights)
         self.net = net
         cfg = getattr(net, "pretrained_cfg", None) or timm.get_pretrained_cfg(model).to_dict()
-        for name, default in (("mean", 0.5), ("std", 0.5)):
-            values = torch.tensor(cfg.get(name) or (default,) * 3, dtype=torch.float32)
+        for name in ("mean", "std"):
+            values = torch.tensor(cfg.get(name) or (0.5,) * 3, dtype=torch.float32)
             self.register_buffer(name, values[:, None, None], persistent=False)
 
     def maps(self, images: Tensor, layers: Sequence[str]) -> list[Tensor]:
@@ -220,7 +220,7 @@ def backbone(
     if options and not name.startswith(_TIMM):
         raise ParameterError(f"`{next(iter(options))}`: {name} has no such option")
     if name == "filters":
-        from anosynth.features._filters import Filters
+        from ._filters import Filters
 
         if weights is not None:
             raise ParameterError("`weights`: filters have none")

@@ -40,5 +40,8 @@ class DistanceGuided(CentreGenerator):
         if not bool(least > 0):
             return noise, {}
         near = lengths(noise) / torch.maximum(distance, least)
-        factor = 1 + self.k * (near / mean(near) - 1)
+        usual = mean(near)
+        if not bool(usual > 0):
+            return noise, {}
+        factor = 1 + self.k * (near / usual - 1)
         return noise * factor[:, None], {}

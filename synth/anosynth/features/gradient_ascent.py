@@ -69,8 +69,9 @@ class GradientAscent(CentreGenerator):
         drawn: Drawn = {}
         home, low, high = chosen, self.least_shift, self.largest_shift
         if self.project == "hypersphere":
-            home = chosen - self.from_centres(cells, chosen, cells.places)
-            radius = float(quantile(lengths(self.from_centres(cells, cells.rows.detach(), None)), self.quantile))
+            rays = self.from_centres(cells, cells.rows.detach(), None)
+            home = chosen - cells.of_chosen(rays)
+            radius = float(quantile(lengths(rays), self.quantile))
             low, high, drawn = self.nearest * radius, self.farthest * radius, {"radius": radius}
         g = chosen + cells.normal(rng.child("noise"), *chosen.shape) * self.noise
         for step in range(1, self.steps + 1):
@@ -87,9 +88,15 @@ def _slope(scorer: Scorer, rows: Tensor) -> Tensor:
     """Return the gradient of each row's score with respect to the row, (K, C)."""
     from ._torch import torch
 
-    with torch.enable_grad():
-        here = rows.detach().requires_grad_()
+    # Validation loops often run in inference mode, whose tensors have no gradients; copies made outside of it do.
+    with torch.inference_mode(False), torch.enable_grad():
+        here = (rows.clone() if rows.is_inference() else rows.detach()).requires_grad_()
         scores = scorer(here)
+        if not isinstance(scores, torch.Tensor) or not scores.requires_grad:
+            raise Impossible(
+                f"scorer: {type(scores).__name__}: expected a tensor with a gradient\n"
+                "hint: no `detach`, `no_grad` or numpy within it"
+            )
         if scores.numel() != len(rows):
             raise Impossible(f"scorer: {tuple(scores.shape)}: expected one score for each of {len(rows)} rows")
         (slope,) = torch.autograd.grad(scores.sum(), here)

@@ -48,24 +48,17 @@ class Hypersphere(CentreGenerator):
         notes = super().survey(samples, rngs)
         if self.over == "sample":
             return notes
-        noted = [replace(sample, notes=note) for sample, note in zip(samples, notes, strict=True)]
-        distances = torch.cat([self._distances(sample) for sample in noted])
-        return [Shared(note, self._radius(distances)) for note in notes]
+        rays = [self._rays(replace(sample, notes=note)) for sample, note in zip(samples, notes, strict=True)]
+        r = self._radius(torch.cat([distance for _, distance in rays]))
+        return [(ray, distance, r) for ray, distance in rays]
 
     def shift(self, cells: Cells, chosen: Tensor, rng: Rng) -> tuple[Tensor, Drawn]:
-        from ._cells import lengths
-
-        shared = cells.notes
-        if isinstance(shared, Shared):
-            cells = replace(cells, notes=shared.keys)
-        ray = self.from_centres(cells, chosen, cells.places)
-        distance = lengths(ray)
-        if isinstance(shared, Shared):
-            r = shared.radius
+        if self.over == "batch":
+            ray, distance, r = cells.notes
         else:
-            r = self._radius(distance if cells.places is None else self._distances(cells))
-        if not self.detach_shift:
-            r = r.to(chosen)
+            ray, distance = self._rays(cells)
+            r = self._radius(distance)
+        ray, distance = cells.of_chosen(ray), cells.of_chosen(distance)
         further = self.k * r
         if self.nearest or self.farthest:
             there = distance + further
@@ -74,19 +67,14 @@ class Hypersphere(CentreGenerator):
         factor = (further / distance.masked_fill(nowhere, 1.0)).masked_fill(nowhere, 0.0)
         return ray * factor[:, None], {"radius": r.detach()}
 
-    def _distances(self, cells: Cells) -> Tensor:
+    def _rays(self, cells: Cells) -> tuple[Tensor, Tensor]:
+        """Return u - c of all cells, (P, C), and its lengths (P,)."""
         from ._cells import lengths
 
-        return lengths(self.from_centres(cells, cells.rows if not self.detach_shift else cells.rows.detach(), None))
+        ray = self.from_centres(cells, cells.rows.detach() if self.detach_shift else cells.rows, None)
+        return ray, lengths(ray)
 
     def _radius(self, distances: Tensor) -> Tensor:
         from ._cells import mean, quantile
 
         return mean(distances) if self.radius == "mean" else quantile(distances, self.quantile)
-
-
-class Shared:
-    """What the samples of a batch have in common."""
-
-    def __init__(self, keys: Tensor, radius: Tensor) -> None:
-        self.keys, self.radius = keys, radius

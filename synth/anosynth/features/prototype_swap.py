@@ -81,8 +81,9 @@ class PrototypeSwap(FeatureGenerator):
             room = torch.full((cells.count,), len(bank), device=off.device)
             if self.alpha > 0 and self.distance > 0:
                 where = self._where(cells.grid, len(cells.rows), cells.rows)
-                apart = cells.of_chosen(where)[:, None, :] - where.repeat(self.prototypes, 1)[None, :, :]
+                apart = cells.of_chosen(where)[:, None, :] - where[None, :, :]
                 close = apart[..., 0] ** 2 + apart[..., 1] ** 2 < self.distance**2 * _CLOSE
+                close = close.repeat(1, self.prototypes)
                 off, room = off.masked_fill(close, torch.inf), (~close).sum(dim=1)
             order = off.argsort(dim=1, stable=True)[:, :number]
             rank = (cells.uniform(rng.child("ranks"), cells.count) * room.clamp_max(number)).long()

@@ -13,14 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, get_args
 
-from torch import nn
-
 from anosynth.errors import DataError, ParameterError
 from anosynth.seeding import Rng, RngLike, as_rng
 
 from ._heads import Discriminator, ImageHead, Images, MaskRefiner, Scorer, checked, linear, rows_of, split, upsampled
 from ._losses import bce, centre_distance, dice, focal, l1_focal, optimizers_of, refiner_loss, truncated_l1
-from ._torch import torch
+from ._torch import nn, torch
 
 __all__ = [
     "History",

@@ -22,7 +22,8 @@ from anosynth.params import Range, extra_of, parse_value, split_length
 from anosynth.recipe import Recipe, Vary
 from anosynth.seeding import stream
 
-from .figures import Figure, figures_of
+from .choices import chosen
+from .figures import LEAST_PIXELS, Figure, figures_of
 from .labels import labels_of
 from .places import directed, figures_as, placed, prior_of, spoken
 from .rules import FIXED, FOLLOWS, Follow, kind_of
@@ -37,6 +38,7 @@ FEW = 3
 
 _TRIED, _ROUNDS, _GOODS = 16, 2, 6
 _COUNTS = 10
+_FAINT = 20.0
 _MOST = {"elongation": 2.0, "softness": 1.0, "bend": 1.5}
 
 
@@ -177,7 +179,7 @@ def _measured(
             mask = labels_of(real, sample, image)
             found = figures_of(image.colours, mask, foreground(image.colours))
             if not found:
-                raise DataError("its mask is empty")
+                raise DataError(f"no region of {LEAST_PIXELS} pixels" if mask.any() else "its mask is empty")
         except DataError as error:
             passed.append(f"{sample.path}: {error}")
             continue
@@ -209,13 +211,7 @@ def _group(kind: str, found: Sequence[Sequence[Figure]]) -> Group:
         notes["instances"] = f"{counts[0]} to {counts[-1]} in a photo"
     placed(kind, figures, values, notes)
     directed(kind, figures, values, notes)
-    if kind == "scratch":
-        signs = Counter(one.sign for one in figures)
-        light, dark = signs[1], signs[-1]
-        notes["polarity"] = f"{dark} darker, {light} lighter"
-        values["polarity"] = (
-            "dark" if light <= 0.1 * len(figures) else "light" if dark <= 0.1 * len(figures) else "auto"
-        )
+    chosen(kind, figures, values, notes)
     return _ranged(Group(kind, figures, len(found), tuple(counts), values, notes))
 
 
@@ -225,7 +221,7 @@ def _ranged(group: Group) -> Group:
     values, notes = dict(group.values), dict(group.notes)
     for follow in FOLLOWS[group.generator]:
         figures = figures_as(group.figures, follow.figure)
-        if not len(figures):
+        if not (len(figures) and (follow.even or figures.max() > 0)):
             continue
         values[follow.parameter] = _range(generator, follow, figures / group.factors.get(follow.parameter, 1.0))
         notes[follow.parameter] = f"{follow.figure} {spoken(figures)}"
@@ -235,7 +231,8 @@ def _ranged(group: Group) -> Group:
 def _range(generator: type[Generator], follow: Follow, values: Floats) -> str:
     """Return the written range of a parameter for its values, as `fit_recipe` has it."""
     middle, variance = _default(generator, follow)
-    x = values if follow.even else np.log(np.maximum(values, 1e-9))
+    # One defect that hardly shows, or not at all, must not decide in the logarithm alone.
+    x = values if follow.even else np.log(np.maximum(values, max(float(np.median(values)) / _FAINT, 1e-9)))
     number = len(x)
     centre = (number * float(x.mean()) + CENTRE * middle) / (number + CENTRE)
     own = float(x.var(ddof=1)) if number > 1 else 0.0

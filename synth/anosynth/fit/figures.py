@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anosynth.audit.shapes import against_ring, shape_of
-from anosynth.images._sample import FULL_SCALE
 from anosynth.images._seats import EDGE
+
+from .tones import nearness, openness, sides_of, softness, tone
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -38,13 +39,19 @@ class Figure:
         lean: degrees of the long axis against the border of the part, from along it (0) to into the part (90), signed.
         bend: half of the turn from one end to the other, radians.
         branches: how many times the area is that of a line of its length and typical width.
-        contrast: mean difference from a ring around it in the channel that differs most, of full scale.
+        contrast: mean over its pixels of the difference from the median of a ring around it, in the channel that
+            differs most there, of full scale; NaN where all around it is labelled.
         sign: +1 if lighter than the ring, -1 if darker.
-        colour: mean difference by channel, of full scale.
+        colour: mean difference by channel from the ring's colour, `around`, of full scale.
         texture: standard deviation over that of the ring; `mixed` over the mean difference from it.
+        apart: difference of the means over the ring's standard deviation, in the channel where that is largest; NaN
+            where all around it is labelled.
+        black: share that is nearly black.
         softness: width of the ramp at its edge over twice its inner radius, NaN where that is too small to tell.
         outside: share that lies outside of the part or, of what reaches its border, is nearer to the colour of the
-            background than to that of the part; NaN where no part is told from a background.
+            background than to that of the part; `through` the share, wherever it lies, that is twice as near to it.
+            Both NaN where no part is told from a background.
+        open: share of what is around it that is background: near a half at a straight border, 0 within the part.
         near: whether its centre is near the border of the part; None where there is none.
         centre: (row, column) as fractions of the photo.
     """
@@ -60,10 +67,15 @@ class Figure:
     contrast: float
     sign: int
     colour: tuple[float, ...]
+    around: tuple[float, ...]
     texture: float
     mixed: float
+    apart: float
+    black: float
     softness: float
     outside: float
+    through: float
+    open: float
     near: bool | None
     centre: tuple[float, float]
 
@@ -71,6 +83,11 @@ class Figure:
     def slenderness(self) -> float:
         """Length over width: other than the elongation, it does not fall where a figure is ragged or bent."""
         return self.length / self.width
+
+    @property
+    def offset(self) -> float:
+        """Change of the mean in the channel that changes most: other than the contrast, it is 0 for a mere texture."""
+        return max(abs(part) for part in self.colour)
 
 
 def figures_of(pixels: Array, mask: Mask, part: Mask | None) -> list[Figure]:
@@ -96,11 +113,21 @@ def figures_of(pixels: Array, mask: Mask, part: Mask | None) -> list[Figure]:
     least = max(LEAST_PIXELS, _LEAST_SHARE * float(sizes.max()))
     order = np.argsort(-sizes, kind="stable")[:_MOST].tolist()
     kept = [number for number in order if sizes[number] >= least]
-    deep = None if part is None else ndimage.distance_transform_edt(part)
-    return [_figure(pixels, labels == number, mask, part, deep, gap) for number in kept]
+    ground = None
+    if part is not None and part.any():
+        ground = _Ground(part, ndimage.distance_transform_edt(part), sides_of(pixels, mask, part))
+    return [_figure(pixels, labels == number, mask, ground, gap) for number in kept]
 
 
-def _figure(pixels: Array, own: Mask, mask: Mask, part: Mask | None, deep: Array | None, gap: int) -> Figure:
+class _Ground(NamedTuple):
+    """The part in a photo, the distance of its pixels from the background, and the colours of both."""
+
+    part: Mask
+    deep: Floats
+    sides: tuple[Floats, Floats] | None
+
+
+def _figure(pixels: Array, own: Mask, mask: Mask, ground: _Ground | None, gap: int) -> Figure:
     side = min(own.shape)
     rows, columns = np.nonzero(own)
     y, x = rows - rows.mean(), columns - columns.mean()
@@ -111,14 +138,14 @@ def _figure(pixels: Array, own: Mask, mask: Mask, part: Mask | None, deep: Array
     width = len(rows) / length
     along, across = x * math.cos(angle) + y * math.sin(angle), y * math.cos(angle) - x * math.sin(angle)
     contrast, _ = against_ring(pixels, own, floor=0.0)
-    colour, texture, mixed, light = _tone(pixels, own, mask)
+    look = tone(pixels, own, mask, None if ground is None else ground.part)
     centre = (float(rows.mean()), float(columns.mean()))
-    outside, near, lean = math.nan, None, orientation
-    if part is not None and deep is not None and part.any():
-        outside = _outside(pixels, own, mask, part, float(deep[own].min()))
-        at = deep[min(round(centre[0]), own.shape[0] - 1), min(round(centre[1]), own.shape[1] - 1)]
+    outside, through, near, lean = math.nan, math.nan, None, orientation
+    if ground is not None:
+        outside, through = _beyond(pixels, own, ground)
+        at = ground.deep[min(round(centre[0]), own.shape[0] - 1), min(round(centre[1]), own.shape[1] - 1)]
         near = bool(at <= EDGE * side)
-        lean = _lean(centre, part, orientation)
+        lean = _lean(centre, ground.part, orientation)
     return Figure(
         len(rows) / own.size,
         length / side,
@@ -128,31 +155,31 @@ def _figure(pixels: Array, own: Mask, mask: Mask, part: Mask | None, deep: Array
         lean,
         _bend(along, across, length, chord),
         width / _thickness(own),
-        0.0 if math.isnan(contrast) else contrast,
-        1 if light > 0 else -1,
-        colour,
-        texture,
-        mixed,
-        _softness(pixels, own, mask),
+        contrast,
+        1 if look.light > 0 else -1,
+        look.colour,
+        look.around,
+        look.texture,
+        look.mixed,
+        look.apart,
+        look.black,
+        softness(pixels, own, mask),
         outside,
+        through,
+        0.0 if ground is None else openness(own, mask, ground.part),
         near,
         (centre[0] / own.shape[0], centre[1] / own.shape[1]),
     )
 
 
-def _outside(pixels: Array, own: Mask, mask: Mask, part: Mask, reach: float) -> float:
-    beyond = ~part[own]
-    if reach > _TOUCHES or part.all() or not (part & ~mask).any():
-        return float(beyond.mean())
-    values = pixels.reshape(*own.shape, -1)
-    # A few thousand pixels tell a median as well as all.
-    ground, body = (
-        np.median(some[:: max(1, len(some) // 4096)].astype(np.float64), axis=0)
-        for some in (values[~part], values[part & ~mask])
-    )
-    colours = values[own].astype(np.float64)
-    alike = np.abs(colours - ground).sum(1) < np.abs(colours - body).sum(1)
-    return float((beyond | alike).mean())
+def _beyond(pixels: Array, own: Mask, ground: _Ground) -> tuple[float, float]:
+    """Return `outside` and `through` of a region."""
+    beyond = ~ground.part[own]
+    if ground.sides is None:
+        return float(beyond.mean()), 0.0
+    ratio = nearness(pixels, own, ground.sides)
+    alike = ratio < 1 if float(ground.deep[own].min()) <= _TOUCHES else np.zeros_like(beyond)
+    return float((beyond | alike).mean()), float((ratio < 0.5).mean())
 
 
 def _half_turn(degrees: float) -> float:
@@ -233,58 +260,3 @@ def _thickness(own: Mask) -> float:
     rows, columns = (np.flatnonzero(own.any(axis=axis)) for axis in (1, 0))
     part = np.pad(own[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], 1)
     return max(1.0, 4.0 * (float(distance_transform_edt(part)[part].mean()) - 0.5) + 0.5)
-
-
-def _tone(pixels: Array, own: Mask, mask: Mask) -> tuple[tuple[float, ...], float, float, float]:
-    """Return the mean difference from a ring by channel, the spread over that of the ring and over it, and its mean."""
-    box, ring = _ring(own, mask)
-    values = pixels[box].reshape(*ring.shape, -1).astype(np.float64) / FULL_SCALE[pixels.dtype]
-    inside = values[own[box]]
-    if not ring.any():
-        return (0.0,) * values.shape[2], 1.0, 0.0, 0.0
-    around = values[ring]
-    difference = inside.mean(0) - np.median(around, axis=0)
-    texture = float(inside.std(0).mean()) / max(float(around.std(0).mean()), 1 / 255)
-    mixed = float(inside.std(0).max()) / max(float(np.abs(difference).max()), 1 / 255)
-    return tuple(float(part) for part in difference), texture, mixed, float(difference.mean())
-
-
-def _ring(own: Mask, mask: Mask) -> tuple[tuple[slice, slice], Mask]:
-    """Return the box around a region with its surroundings, and in it what is near and not labelled."""
-    from scipy.ndimage import maximum_filter
-
-    reach = int(min(max(4, round(0.25 * math.sqrt(float(own.sum())))), 20))
-    rows, columns = (np.flatnonzero(own.any(axis=axis)) for axis in (1, 0))
-    box = (
-        slice(max(0, int(rows[0]) - reach), int(rows[-1]) + reach + 1),
-        slice(max(0, int(columns[0]) - reach), int(columns[-1]) + reach + 1),
-    )
-    near = maximum_filter(own[box].view(np.uint8), size=2 * reach + 1) > 0
-    return box, near & ~mask[box]
-
-
-def _softness(pixels: Array, own: Mask, mask: Mask) -> float:
-    """Return the width of the ramp at the edge, over twice the region's inner radius.
-
-    The width is the inverse of the steepest slope within a few pixels of the mask's border, of the difference from the
-    ring, scaled so that it is 1 within; so a mask drawn a little off the edge does not make the edge soft.
-    """
-    from scipy.ndimage import distance_transform_edt, gaussian_filter, maximum_filter
-
-    box, ring = _ring(own, mask)
-    inside = own[box]
-    deep = distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
-    radius = float(deep.max())
-    if radius < 4 or not ring.any():
-        return math.nan
-    values = pixels[box].reshape(*inside.shape, -1).astype(np.float64) / FULL_SCALE[pixels.dtype]
-    base = np.median(values[ring], axis=0)
-    within = np.median(values[deep >= 0.5 * radius], axis=0) - base
-    if float(np.abs(within).max()) < 4 / 255:
-        return math.nan
-    level = gaussian_filter(((values - base) * within).sum(2) / float((within * within).sum()), 1.0)
-    slope = np.hypot(*np.gradient(level))
-    steepest = maximum_filter(slope, size=2 * max(2, min(8, round(0.3 * radius))) + 1)[inside & (deep <= 1.5)]
-    # A step is a ramp of 2.5 pixels after that smoothing.
-    ramp = 1.0 / max(float(np.median(steepest)), 1e-3) - 2.5
-    return min(1.0, max(0.0, ramp / (2 * radius)))

@@ -10,6 +10,8 @@ from anosynth.params import spell
 from .estimate import CENTRE, SPREAD, Fit, Group
 from .rules import FIXED, RULES
 
+_WHY = {"width": "a clean break; more gives it a shaded rim", "fill": "what colour they tend to"}
+
 
 def recipe_text(fit: Fit, *, prior: str = "") -> str:
     """Return the YAML of a fit, which `Recipe.read` reads and `anosynth images --recipe` runs.
@@ -21,7 +23,7 @@ def recipe_text(fit: Fit, *, prior: str = "") -> str:
 
 
 def _head(fit: Fit, prior: str) -> Iterator[str]:
-    yield f"# Fitted to {fit.defects} real defects in {fit.photos} photos."
+    yield f"# Fitted to {fit.defects} real defects in {_some(fit.photos, 'photo')}."
     for one in fit.passed[:5]:
         yield f"# Passed over: {_line(one)}"
     if len(fit.passed) > 5:
@@ -31,7 +33,8 @@ def _head(fit: Fit, prior: str) -> Iterator[str]:
     yield "# edit them as you like. Their middles are those of the measured values, where the default counts as"
     yield f"# {CENTRE:g} more; their widths allow for few defects: the default's spread counts as {SPREAD:g}."
     if fit.tried:
-        yield f"# Values were tried out on {fit.tried} normal photos, so that what is made measures as what is real."
+        tried = _some(fit.tried, "normal photo")
+        yield f"# Values were tried out on {tried}, so that what is made measures as what is real."
     else:
         yield "# Nothing was tried out: without normal photos (--good) contrasts are rough."
     if prior:
@@ -51,17 +54,22 @@ def _parts(fit: Fit) -> Iterator[str]:
             yield f"    weight: {weight:g}"
             yield f"    bank: {_quoted(vary.values['bank'])}"
             continue
-        yield f"  # {len(group.figures)} defects in {group.photos} photos: {RULES[group.generator]}."
+        count = f"{_some(len(group.figures), 'defect')} in {_some(group.photos, 'photo')}"
+        yield f"  # {count}: {RULES[group.generator]}."
         yield f"  - generator: {group.generator}"
         yield f"    weight: {weight:g}"
         for name in group.values:
             yield _entry(name, vary.values[name], group)
 
 
+def _some(number: int, what: str) -> str:
+    return f"{number} {what}" + ("s" if number > 1 else "")
+
+
 def _entry(name: str, value: Any, group: Group) -> str:
     text = f"    {name}: {_quoted(spell(value)) if isinstance(spell(value), str) else spell(value)}"
-    fixed = "a clean break; more gives it a shaded rim" if name == "width" else "one at a time"
-    note = group.notes.get(name, fixed if name in FIXED.get(group.generator, {}) else "")
+    fixed = FIXED.get(group.generator, {})
+    note = group.notes.get(name, _WHY.get(name, "one at a time") if name in fixed else "")
     return f"{text.ljust(34)}  # {note}" if note else text
 
 

@@ -22,10 +22,13 @@ Floats = NDArray[np.float32]
 
 _STEPS = 4096
 _AT_ONCE = 16384  # pixels: what is worked on at once stays in the cache
-_LUMA = (0.299, 0.587, 0.114)
+LUMA = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in what the eye takes for brightness (ITU-R BT.601)."""
+
 _ALL = slice(None)
 Some = Union[slice, NDArray[np.intp]]
 _ASKED = 4096  # pixels: of more of them, so many tell the range, the mean and the histogram
+_NUMBER = 3
 _MOVING = ("sharpness", "rotate", "flip", "flip-down")
 _AT_PLACES = ("sharpness", "rotate")
 
@@ -153,7 +156,7 @@ def _sharpened(x: Floats, factor: float, at: NDArray[np.intp]) -> Floats:
 def grey(x: Floats) -> Floats:
     """Luma of three channels, the mean of any other number, in all channels."""
     if x.shape[2] == 3:
-        one = x[:, :, 0] * np.float32(_LUMA[0]) + x[:, :, 1] * np.float32(_LUMA[1]) + x[:, :, 2] * np.float32(_LUMA[2])
+        one = x[:, :, 0] * np.float32(LUMA[0]) + x[:, :, 1] * np.float32(LUMA[1]) + x[:, :, 2] * np.float32(LUMA[2])
     else:
         one = x.mean(axis=2, dtype=np.float64).astype(np.float32)
     return np.repeat(np.minimum(one, 1)[:, :, None], x.shape[2], axis=2)
@@ -241,9 +244,9 @@ OPERATORS: Mapping[str, Mapping[str, Operator]] = {
 
 
 def augmented(
-    texture: Floats, rng: Rng, operators: str, number: int = 3, places: NDArray[np.intp] | None = None
+    texture: Floats, rng: Rng, operators: str, places: NDArray[np.intp] | None = None
 ) -> tuple[Floats, list[str]]:
-    """Put a texture through `number` operators of a set, drawn without replacement and applied in drawn order.
+    """Put a texture through three operators of a set, drawn without replacement and applied in drawn order.
 
     Args:
         places: the pixels that matter, in the flattened rows and columns; the others may be anything. From the last
@@ -254,7 +257,7 @@ def augmented(
         The new texture and the names of the operators; without operators, the texture as it is.
     """
     names = list(OPERATORS[operators])
-    drawn = [names[int(place)] for place in rng.child("order").permutation(len(names))[:number]]
+    drawn = [names[int(place)] for place in rng.child("order").permutation(len(names))[:_NUMBER]]
     if not drawn:
         return texture, drawn
     h, w, channels = texture.shape

@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 
 from anosynth.errors import DataError, Impossible
 
+from ._augment import grey
 from ._edit import LEAST_PIXELS
-from ._sample import Array, Mask
+from ._sample import Mask
 
 Pixels = NDArray[np.float32]
 
 MARGIN = 6
 """Pixels of the photo that are kept around a defect."""
 
-_LUMA = (0.299, 0.587, 0.114)
 _KEPT = 2**22
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 _MASKS = (("test", "ground_truth"), ("images", "masks"))
@@ -114,8 +114,7 @@ def fitted(pixels: Pixels, channels: int, where: str) -> Pixels:
     if own == 1:
         return np.repeat(pixels, channels, axis=2)
     if own == 3 and channels == 1:
-        grey: Pixels = sum(pixels[:, :, k : k + 1] * np.float32(part) for k, part in enumerate(_LUMA))  # type: ignore[assignment]
-        return grey
+        return grey(pixels)[:, :, :1]
     raise Impossible(f"{where}: {own} channels: do not fit an image of {channels}")
 
 
@@ -149,11 +148,12 @@ def _defects(root: Path, entry: Entry) -> Defects:
     image = read_image(photo)
     pixels = image.crop((0, 0, *image.shape))
     digests = {"defect_sha256": _sha256(photo)}
-    alpha = pixels[:, :, -1] if image.channels in (2, 4) else None
+    alpha = pixels[:, :, -1] if image.opacity else None
     pixels = pixels if alpha is None else pixels[:, :, :-1]
     if entry.mask:
         mask = root / entry.mask
-        inside = _marked(read_image(mask).pixels)
+        marks = read_image(mask).colours
+        inside = marks > 0 if marks.ndim == 2 else (marks > 0).any(axis=2)
         if inside.shape != image.shape:
             size = f"{inside.shape[0]} x {inside.shape[1]}"
             raise DataError(f"{mask}: {size}: does not fit {photo}'s {image.shape[0]} x {image.shape[1]}")
@@ -169,13 +169,6 @@ def _defects(root: Path, entry: Entry) -> Defects:
         name = root / (entry.mask or entry.photo)
         raise DataError(f"{name}: an empty mask: expected a defect of at least {LEAST_PIXELS} pixels")
     return Defects(cuts, digests)
-
-
-def _marked(pixels: Array) -> Mask:
-    """Return where a mask is not black, whatever its alpha."""
-    if pixels.ndim == 2:
-        return np.asarray(pixels > 0)
-    return np.asarray((pixels[:, :, : pixels.shape[2] - (pixels.shape[2] in (2, 4))] > 0).any(axis=2))
 
 
 def _spread(pixels: Pixels, known: Mask) -> Pixels:

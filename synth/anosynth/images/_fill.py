@@ -9,7 +9,7 @@ from anosynth.errors import DataError
 from anosynth.noise import lattice
 from anosynth.seeding import Rng
 
-from ._sample import Mask
+from ._sample import Image, Mask
 
 Pixels = NDArray[np.float32]
 Planes = NDArray[np.float32]
@@ -21,10 +21,32 @@ _FEW_SWEEPS = (4, 1.4)
 _BANDS = (0.8, 1.6, 3.2, 6.4)
 """Widths of the Gaussians, in pixels, whose differences are the bands of the grain."""
 _CALM = 1.5
+_FAR = 1.5
+"""Standard deviations at which the grain is cut: beyond lie colours that nothing around a strong texture has."""
 _NARROW = 2.0
 """Wider Gaussians are taken over means of 2 x 2 pixels, and over means of those."""
+_HALO, _HALOS = 3, 96
+"""Least width of a halo in pixels, and how many of them a side of a large photo has."""
 _TILE, _TILES = 64, 5
 """Of boxes of more than 5 x 5 tiles of 64 x 64 pixels, so many tell the strength of the grain."""
+
+
+def halo(image: Image) -> int:
+    """Return how far from the outline of a foreground, in pixels, what is there is neither the one nor the other.
+
+    Photos are unsharp there, objects cast shadows, and an outline is found on blocks that grow with the photo.
+    """
+    return min(max(_HALO, image.side // _HALOS), image.side // 16)
+
+
+def widened(mask: Mask, pixels: int) -> Mask:
+    """Return `mask` (h, w) bool with all that is at most so many rows and columns away from it."""
+    from scipy.ndimage import maximum_filter1d
+
+    wide = mask.view(np.uint8)
+    for axis in (0, 1):
+        wide = maximum_filter1d(wide, 2 * pixels + 1, axis=axis)
+    return wide.view(np.bool_)
 
 
 def continued(pixels: Pixels, hole: Mask, rng: Rng) -> Pixels:
@@ -55,7 +77,8 @@ def grain_spreads(pixels: Pixels, known: Mask) -> NDArray[np.float64]:
 
     A band's variance is what the deviation from a Gaussian mean gains over the one from the next narrower mean; the
     deviations are 1.91 times the amount that 40 % of them stay below (the standard deviation of a normal law), which a
-    few edges among the known pixels do not change. Of large boxes, evenly spread tiles are looked at.
+    few edges among the known pixels do not change, and at most their own standard deviation, which that would exceed
+    for two colours that take turns. Of large boxes, evenly spread tiles are looked at.
     """
     planes, share = _tiled(pixels.transpose(2, 0, 1), known)
     fine, sure, step = planes, share > 0, 1
@@ -73,11 +96,16 @@ def grain_spreads(pixels: Pixels, known: Mask) -> NDArray[np.float64]:
         mean = _weighted_mean(planes, share, width / step)[..., : inside.shape[-2], : inside.shape[-1]]
         away = np.abs(fine[some] - mean)
         below = int(0.4 * np.count_nonzero(inside))
-        levels = [float(np.partition(away[:, channel][inside], below)[below]) for channel in range(pixels.shape[2])]
-        variance = (1.9069 * np.array(levels)) ** 2
+        variance = np.array([_variance(away[:, channel][inside], below) for channel in range(pixels.shape[2])])
         spreads[number] = np.sqrt(np.maximum(variance - narrower, 0))
         narrower = np.maximum(variance, narrower)
     return spreads
+
+
+def _variance(away: NDArray[np.float32], below: int) -> float:
+    """Return the squared deviation of `away` (N,) from 0, by the one that `below` of them stay below."""
+    level = 1.9069 * float(np.partition(away, below)[below])
+    return min(level * level, float((away * away).mean(dtype=np.float64)))
 
 
 def grain(shape: tuple[int, int], spreads: NDArray[np.float64], rng: Rng) -> Planes:
@@ -96,16 +124,8 @@ def grain(shape: tuple[int, int], spreads: NDArray[np.float64], rng: Rng) -> Pla
         strength = (spread / max(float(noise.std()), 1e-6)).astype(np.float32)
         for plane, factor in zip(total, strength, strict=True):
             plane += factor * noise
-    return total
-
-
-def membrane(pixels: Pixels, hole: Mask) -> Pixels:
-    """Return `pixels` (h, w, C) float32 with the `hole` (h, w) bool filled by the harmonic function of its rim.
-
-    Raises:
-        DataError: nothing is known.
-    """
-    return membranes(pixels.transpose(2, 0, 1), hole).transpose(1, 2, 0).copy()
+    most = (_FAR * np.sqrt((spreads * spreads).sum(axis=0))).astype(np.float32)[:, None, None]
+    return np.clip(total, -most, most, out=total)
 
 
 def membranes(planes: Planes, hole: Mask, sweeps: int = 0) -> Planes:

@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from anosynth import steady
 from anosynth.noise import lattice
 from anosynth.seeding import Rng
 
@@ -113,28 +112,6 @@ def blob(shape: tuple[int, int], rng: Rng, *, softness: float, orientation: floa
         hard: Alpha = ((field >= level) & (dome > 0)).astype(np.float32)
         return hard
     return _smooth((field - level) / (np.float32(softness) * (peak - level)))
-
-
-def ellipse_alpha(h: int, w: int, angle: float, elongation: float, softness: float) -> Alpha:
-    """Return (h, w) float32: 1 inside the largest ellipse of this kind that fits the box, 0 outside.
-
-    Args:
-        angle: of the long axis, radians, from the columns' direction (right) towards the rows' (down).
-        elongation: long axis over short axis, >= 1.
-        softness: share of the radius, from the rim inwards, over which alpha falls from 1 to 0; 0 for a hard edge.
-    """
-    sine, cosine = float(steady.sin(angle)), float(steady.cos(angle))
-    short = 1.0 / elongation
-    reach_x = math.sqrt(cosine * cosine + (short * sine) ** 2)
-    reach_y = math.sqrt(sine * sine + (short * cosine) ** 2)
-    long_axis = min(0.5 * w / reach_x, 0.5 * h / reach_y)
-    y = (np.arange(h, dtype=np.float64) + 0.5 - 0.5 * h)[:, None] / long_axis
-    x = (np.arange(w, dtype=np.float64) + 0.5 - 0.5 * w)[None, :] / long_axis
-    along, across = x * cosine + y * sine, (y * cosine - x * sine) * elongation
-    radius = np.sqrt(along * along + across * across).astype(np.float32)
-    if softness < _HARD:
-        return (radius <= 1).astype(np.float32)
-    return _smooth((np.float32(1) - radius) / np.float32(softness))
 
 
 def feather(alpha: Alpha, pixels: float) -> Alpha:

@@ -62,12 +62,6 @@ class Region(NamedTuple):
         top, left, bottom, right = self.box
         return bottom - top, right - left
 
-    def filled(self, weight: float) -> Floats:
-        """Return (h, w) float32: `weight` in the mask, else 0."""
-        out = np.zeros(self.shape, dtype=np.float32)
-        out.ravel()[self.places] = weight
-        return out
-
 
 class Field(NamedTuple):
     """Noise (H, W) float32 that is still to be turned, by so many degrees."""

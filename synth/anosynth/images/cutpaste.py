@@ -14,6 +14,7 @@ from anosynth.noise import _fast
 from anosynth.params import Area, Size, param
 from anosynth.seeding import Rng, RngLike, as_rng
 
+from ._augment import LUMA
 from ._base import ImageGenerator
 from ._edit import Box, Edit, strips
 from ._place import kept, made_visible, moved_inside, other_place, placed, rectangle
@@ -22,7 +23,6 @@ from ._seats import heading
 
 Pixels = NDArray[np.float32]
 
-_LUMA = (0.299, 0.587, 0.114)
 _CHROMA = ((0.955986, 0.620825), (-0.272013, -0.647204), (-1.106740, 1.704230))
 _LEAST_SCAR = (2, 8)
 
@@ -166,7 +166,7 @@ def jittered(piece: Pixels, jitter: float, rng: Rng, *, exact: bool = False, out
     brightness, contrast = factors[:groups], factors[groups:]
     mean = mean_of(piece, exact=exact)
     if channels == 3:
-        mean = np.array([sum(part * weight for part, weight in zip(mean, _LUMA, strict=True))])
+        mean = np.array([sum(part * weight for part, weight in zip(mean, LUMA, strict=True))])
     slope, offset = brightness * contrast, mean * brightness * (1.0 - contrast)
     if channels != 3:
         new: Pixels = piece * slope.astype(np.float32) + offset.astype(np.float32)
@@ -215,6 +215,6 @@ def mean_of(piece: Pixels, *, exact: bool = False) -> NDArray[np.float64]:
 def recolouring(saturation: float, angle: float) -> NDArray[np.float64]:
     """Return the (3, 3) matrix that stretches the chroma of RGB and turns it about the grey axis; the luma stays."""
     c, s = (saturation * float(f(angle)) for f in (steady.cos, steady.sin))
-    luma, i, q = (np.array(row) for row in (_LUMA, (0.595901, -0.274557, -0.321344), (0.211537, -0.522736, 0.311199)))
+    luma, i, q = (np.array(row) for row in (LUMA, (0.595901, -0.274557, -0.321344), (0.211537, -0.522736, 0.311199)))
     i, q = c * i - s * q, s * i + c * q
     return np.stack([luma + a * i + b * q for a, b in _CHROMA])

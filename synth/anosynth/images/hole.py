@@ -29,6 +29,7 @@ _APART = 0.1
 _LEAST_BACKGROUND = 64
 _SAMPLES = 160
 _PLACES = 24
+_SEATS = 16
 _RIM = 0.14
 _SWING = 1.6
 """What brings the largest swing of the noise to about 1."""
@@ -40,8 +41,8 @@ class Hole(ImageGenerator):
     The near edge is an ellipse that gradient noise makes uneven by `roughness`; the far one is shifted by `depth` of
     the short half axis. What lies within both is `fill`, up to a third darker towards the edge; what lies within the
     near one alone is the wall, the surface's mean colour times 0.3 to 0.9 by how it faces the light. Outside, a rim of
-    0.14 short half axes is up to 25 % lighter on the side of the light and darker on the other. At severities below 1
-    the hole is smaller.
+    0.14 short half axes is up to 25 % lighter on the side of the light and darker on the other. Of 16 places, the first
+    is taken that is not cut by the edge of the part, else the best one. At severities below 1 the hole is smaller.
 
     fill: `background` is what lies outside of the foreground, a piece of it if one fits, else its median with its
     grain; `dark` is nearly black, or light where the surface is nearly black itself; `auto` takes the background where
@@ -50,6 +51,7 @@ class Hole(ImageGenerator):
     Ours.
     """
 
+    version: ClassVar[int] = 2
     fades: ClassVar[bool] = False
 
     width: Size = param(
@@ -70,9 +72,9 @@ class Hole(ImageGenerator):
         long = min(short * self.elongation, 0.5 * max(image.shape))
         rim = max(1.0, _RIM * short)
         half = math.ceil((1 + self.roughness) * long + rim + 2)
-        centre = centre_of(image, free, rng.child("place"))
+        centre = self._seat(image, free, short, long, rng.child("place"))
         box = box_around(centre, (2 * half + 1, 2 * half + 1), image.shape)
-        down, right = (np.arange(box[k], box[k + 2], dtype=np.float32) - np.float32(centre[k]) for k in (0, 1))
+        down, right = _offsets(centre, box)
         noise = lattice((len(down), len(right)), (4.0, 4.0), rng.child("edge"), octaves=2)
         old = image.crop(box)
         near = _hypot(down[:, None], right[None, :]) < short
@@ -90,6 +92,24 @@ class Hole(ImageGenerator):
             return _drawn(box, old, behind, surface, inside, far, (down, right), light, max(1.0, amount * rim), stats)
 
         return graded(self.severity, punched, image)
+
+    def _seat(self, image: Image, free: Mask, short: float, long: float, rng: Rng) -> tuple[int, int]:
+        """Return the first (row, column) around which the near edge fits on the part, else the best."""
+        half, found, most = math.ceil(long) + 1, (0, 0), -1.0
+        for _ in range(_SEATS):
+            centre = centre_of(image, free, rng)
+            box = box_around(centre, (2 * half + 1, 2 * half + 1), image.shape)
+            part = free[box[0] : box[2], box[1] : box[3]]
+            if part.all():
+                return centre
+            # With a pixel around it, or the edge of the part would cut it open.
+            hole = self._inside(*_offsets(centre, box), short, long) > -1
+            share = np.count_nonzero(part & hole) / np.count_nonzero(hole)
+            if share == 1:
+                return centre
+            if share > most:
+                found, most = centre, share
+        return found
 
     def _inside(self, down: Field, right: Field, short: float, long: float) -> Field:
         """Return the distance in pixels inside the ellipse, (h, w), negative outside; exact where it is a circle."""
@@ -110,6 +130,12 @@ class Hole(ImageGenerator):
                 raise DataError("no background is known that differs from the surface")
         dark = float(surface.mean()) >= _DARK_SURFACE
         return np.full((1, 1, image.channels), _DARK if dark else _LIGHT, np.float32), {"fill": "dark"}
+
+
+def _offsets(centre: tuple[int, int], box: Box) -> tuple[Field, Field]:
+    """Return how far down (h,) and right (w,) of `centre` the rows and columns of `box` lie, in pixels."""
+    down, right = (np.arange(box[k], box[k + 2], dtype=np.float32) - np.float32(centre[k]) for k in (0, 1))
+    return down, right
 
 
 def _background(image: Image, box: Box, rng: Rng) -> Field | None:

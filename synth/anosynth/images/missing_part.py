@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from anosynth.seeding import Rng
 
 from ._base import ImageGenerator
 from ._edit import FLOOR, Box, Edit
-from ._fill import continued, membranes
+from ._fill import continued, halo, membranes, widened
 from ._outline import BLOB_SHARE, blob
 from ._place import box_around, centre_of, moved_inside, rectangle_size
 from ._sample import Image, Mask
@@ -36,11 +37,13 @@ class MissingPart(ImageGenerator):
     """Part of the image that is gone, as if its surroundings went on
 
     Inside an irregular outline the pixels follow Laplace's equation from the ones around it, plus gradient noise of
-    the surroundings' strength in four bands.
+    the surroundings' strength in four bands. With a foreground, only what lies on it counts as surroundings.
 
     Ours. On an even surface nothing would be missing: 24 places are tried for a visible change within an
     even rim.
     """
+
+    version: ClassVar[int] = 2
 
     strength: float = param(1.0, gt=0, le=1, help="weight of the filling")
     area: Area = param(0.02, gt=0, le=0.5, vary=(0.005, 0.04), unit="of the image", help="size of the part")
@@ -56,7 +59,15 @@ class MissingPart(ImageGenerator):
         places = rng.child("place")
         centres = [centre_of(image, free, places) for _ in range(_TRIES)]
         box, alpha = _framed(outline, self._chosen(image, outline, centres), image.shape)
-        filled = continued(image.crop(box), alpha > 0, rng.child("grain"))
+        unknown = alpha > 0
+        if image.foreground is not None:
+            inside = image.foreground[box[0] : box[2], box[1] : box[3]]
+            alpha *= inside
+            # The object goes on, not the table beside it, unless nothing of the object is left.
+            near = widened(~inside, halo(image))
+            if not (near | unknown).all():
+                unknown |= near
+        filled = continued(image.crop(box), unknown, rng.child("grain"))
         edit = Edit(box, filled, alpha * np.float32(self.strength), {"size": [h, w]})
         if shares(edit, image)[0] < LEAST:
             raise DataError(f"{_TRIES} places tried: the image is too even there for a missing part to show")
@@ -115,9 +126,9 @@ def _preview(
     usable = ~unknown.all(axis=(1, 2, 3))
     if not usable.any():
         raise DataError("the part would be the whole image")
-    # What lies outside of the image is unknown too: there nothing has a slope.
+    # What lies outside of the image or the foreground is unknown too: there nothing has a slope.
     unknown[~usable] = gone
-    change = np.abs(membranes(old, unknown, _SWEEPS) - old).max(axis=1)[:, gone]
+    change = (np.abs(membranes(old, unknown, _SWEEPS) - old).max(axis=1) * ~outside[:, 0])[:, gone]
     rest = (~unknown).astype(np.float32)
     number = np.maximum(_summed(rest), np.float32(1))
     mean = _summed(old * rest)
@@ -135,7 +146,7 @@ def _summed(planes: Alpha) -> Alpha:
 
 
 def _blocks(image: Image, boxes: list[Box], shape: tuple[int, int], rim: int, step: int) -> tuple[Alpha, Mask]:
-    """Return the means of blocks of the image, (n, C, h, w), and which lie outside of it, (n, 1, h, w).
+    """Return the means of blocks of the image, (n, C, h, w), and which lie outside of the part, (n, 1, h, w).
 
     Block (rim, rim) begins where a box does.
     """
@@ -144,15 +155,19 @@ def _blocks(image: Image, boxes: list[Box], shape: tuple[int, int], rim: int, st
     old = np.zeros((len(boxes), image.channels, *shape), np.float32)
     outside = np.zeros((len(boxes), 1, *shape), np.bool_)
     for place, box in enumerate(boxes):
-        ways, beyond = [], []
+        ways, beyond, middles = [], [], []
         for axis in (0, 1):
             first = box[axis] + (np.arange(shape[axis]) - rim) * step
             way = first[:, None] + np.arange(0, step, apart)
             ways.append(np.minimum(np.maximum(way.ravel(), 0), image.shape[axis] - 1))
-            beyond.append((first + step // 2 < 0) | (first + step // 2 >= image.shape[axis]))
+            middle = first + step // 2
+            beyond.append((middle < 0) | (middle >= image.shape[axis]))
+            middles.append(np.minimum(np.maximum(middle, 0), image.shape[axis] - 1))
         part = image.pixels[ways[0][:, None], ways[1]].astype(np.float32)
         part = part.reshape(shape[0], number, shape[1], number, image.channels)
         rows = sum(part[:, k] for k in range(1, number)) + part[:, 0]
         old[place] = (sum(rows[:, :, k] for k in range(1, number)) + rows[:, :, 0]).transpose(2, 0, 1)
         outside[place, 0] = beyond[0][:, None] | beyond[1]
+        if image.foreground is not None:
+            outside[place, 0] |= ~image.foreground[middles[0][:, None], middles[1]]
     return old / np.float32(image.white * number * number), outside

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from anosynth.errors import DataError
 from anosynth.noise import lattice
 from anosynth.params import Area, Size, param
 from anosynth.seeding import Rng
 
 from ._base import ImageGenerator
 from ._edit import Edit
-from ._place import centre_of
+from ._patch import Patch, contour, largest_change, patched
 from ._sample import Image, Mask
 from ._seats import oriented
 from ._strokes import Field, darker, mean_of, toned
-from .stain import Patch, largest_change, outlined, patch
 
 SIDE = "of the shorter side"
 
-_WIDENINGS = 6
-_LEAST_AREA = 12.0
 _DARK = np.array([0.20, 0.10, 0.06], dtype=np.float32)
 _BRIGHT = np.array([0.66, 0.36, 0.15], dtype=np.float32)
 
@@ -47,27 +43,18 @@ class Rust(ImageGenerator):
     octaves: int = param(5, ge=1, le=8, help="octaves of the outline's noise")
 
     def edit(self, image: Image, rng: Rng, free: Mask) -> Edit:
-        wanted = max(_LEAST_AREA, min(image.share(self.area) * free.size, 0.5 * np.count_nonzero(free)))
-        centre = centre_of(image, free, rng.child("place"))
-        size = 1.7 * wanted
-        for _ in range(_WIDENINGS):
-            place = patch(
-                image,
-                centre,
-                rng.child("shape"),
-                pixels=size,
-                elongation=self.elongation,
-                orientation=self.orientation,
-                ragged=1.6,
-                octaves=self.octaves,
-                persistence=0.5,
-            )
-            try:
-                return self._rusted(image, free, place, wanted, rng)
-            except DataError as error:
-                problem = error
-                size *= 1.5
-        raise problem
+        return patched(
+            image,
+            free,
+            rng,
+            lambda place, wanted: self._rusted(image, free, place, wanted, rng),
+            area=self.area,
+            elongation=self.elongation,
+            orientation=self.orientation,
+            ragged=1.6,
+            octaves=self.octaves,
+            persistence=0.5,
+        )
 
     def _rusted(self, image: Image, free: Mask, place: Patch, wanted: float, rng: Rng) -> Edit:
         top, left, bottom, right = place.box
@@ -81,7 +68,7 @@ class Rust(ImageGenerator):
         rust = self._colour(old, shade, mean)
         height = place.height + np.float32(0.25) * fine
         full = np.float32(self.strength) * largest_change(old, rust)
-        alpha, _ = outlined(height, 0.05 + 0.75 * self.softness, full, free, place.box, wanted)
+        alpha, _ = contour(height, 0.05 + 0.75 * self.softness, full, free, place.box, wanted)
         return Edit(place.box, rust, alpha * np.float32(self.strength))
 
     def _noise(self, place: Patch, lump: float, octaves: int, rng: Rng) -> Field:

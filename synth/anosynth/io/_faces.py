@@ -39,10 +39,10 @@ def indices(values: Sequence[int], name: str) -> Array:
         raise DataError(f"{name}: expected indices of at most 63 bits") from None
 
 
-def triangulate(polygons: Polygons, points: int) -> Array:
+def triangulate(polygons: Polygons, points: int, *, first: int = 0) -> Array:
     """Return (T, 3) int64 triangles: each face as the fan around its first corner.
 
-    Faces of fewer than three corners give none.
+    Faces of fewer than three corners give none. `first` is what the file calls the first vertex, for the message.
 
     Raises:
         DataError: a corner is not one of the `points` vertices.
@@ -50,10 +50,10 @@ def triangulate(polygons: Polygons, points: int) -> Array:
     corners, counts = polygons.corners, polygons.counts
     if len(corners) and (corners.min() < 0 or corners.max() >= points):
         bad = corners[(corners < 0) | (corners >= points)][0]
-        raise DataError(f"faces: vertex {bad}: expected an index from 0 to {points - 1}")
+        raise DataError(f"faces: vertex {bad + first}: expected an index from {first} to {points - 1 + first}")
     if polygons.all_triangles:
         return corners.reshape(-1, 3)
     fans = np.maximum(counts - 2, 0)
-    first = np.repeat(np.cumsum(counts) - counts, fans)
+    begin = np.repeat(np.cumsum(counts) - counts, fans)
     step = np.arange(fans.sum()) - np.repeat(np.cumsum(fans) - fans, fans)
-    return np.stack([corners[first], corners[first + step + 1], corners[first + step + 2]], axis=1)
+    return np.stack([corners[begin], corners[begin + step + 1], corners[begin + step + 2]], axis=1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import lzma
 import math
 import struct
 import tempfile
@@ -19,14 +18,19 @@ from numpy.typing import NDArray
 
 from anosynth.errors import DataError
 
-from ._unpacking import check_unpacked
+from ._unpacking import MOST_DEFLATED, check_unpacked
+
+try:
+    from lzma import LZMAError
+except ImportError:  # some builds of Python come without, and then zipfile does not unpack it either
+    LZMAError = zlib.error  # type: ignore[assignment,misc]
 
 Array = NDArray[Any]
 
 ZIP_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
-    lzma.LZMAError,
+    LZMAError,
     struct.error,
     EOFError,
     OSError,
@@ -50,8 +54,6 @@ _HEADER_ERRORS = (
     AttributeError,
 )
 _PIECE = 1 << 22
-# Deflate makes at most 1032 bytes of one.
-_MOST_DEFLATED = 1040
 _MOST_DIMENSIONS = 32
 
 
@@ -134,7 +136,7 @@ def mapped_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
     """
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise DataError(f"{member.filename}: expected a stored or deflated array")
-    if member.file_size > _MOST_DEFLATED * member.compress_size + _PIECE:
+    if member.file_size > MOST_DEFLATED * member.compress_size + _PIECE:
         raise DataError(f"{member.filename}: damaged: {member.compress_size} bytes cannot hold {member.file_size}")
     check_unpacked(member.compress_size, member.file_size, member.filename)
     # Copied aside and mapped from there, so that memory holds a piece at a time whatever its size.
@@ -144,6 +146,13 @@ def mapped_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
                 aside.write(piece)
         aside.flush()
         return mapped(Path(aside.name))
+
+
+def member(name: str, method: int = zipfile.ZIP_STORED) -> zipfile.ZipInfo:
+    """Return the entry of an array in an archive, of a time that is always the same."""
+    entry = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
+    entry.compress_type = method
+    return entry
 
 
 def begin(file: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:

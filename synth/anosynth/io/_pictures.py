@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import struct
 import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anosynth.errors import DataError
+from anosynth.io.files import told
 from anosynth.io.png import SIGNATURE, decode_png16, first_chunks, too_many
 from anosynth.io.tiff import ORIENTATION, decode_tiff
 
 if TYPE_CHECKING:
+    from PIL import Image as Pillow
     from PIL.ImageFile import ImageFile
 
 Array = NDArray[Any]
 
 EXPECTED = "expected PNG, JPEG, BMP, TIFF or WebP"
+_PACKED = "this format: expected PNG or plain TIFF"
+_NOTES = {"icc_profile": "colour profile dropped", "transparency": "transparent colour dropped"}
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 # First bytes of other formats, whose names say more than that the file is none of the five.
 _OTHERS = {
@@ -32,6 +38,8 @@ _OTHERS = {
     b"%PDF": "PDF",
 }
 _BOXED = {b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIF", b"avif": "AVIF"}
+# Tags of TIFF.
+_BITS, _PHOTOMETRIC = 258, 262
 _TIFFS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # What Pillow's mode becomes; a mode that is not here has no place in `Image`.
 _MODES = {
@@ -42,7 +50,7 @@ _MODES = {
     "RGBX": "RGB",
     "CMYK": "RGB",
     "YCbCr": "RGB",
-    "I;16B": "I;16",
+    "I;16B": "I;16B",
 }
 
 
@@ -65,7 +73,7 @@ def decoded(data: bytes, largest: int) -> Decoded:
         DataError: it is no picture, damaged, has several frames, more than `largest` pixels, or a type that cannot be
             kept.
     """
-    try:
+    with _damage_told():
         if data.startswith(SIGNATURE):
             return _png(data, largest)
         if data.startswith(_TIFFS):
@@ -73,12 +81,30 @@ def decoded(data: bytes, largest: int) -> Decoded:
             if found is not None:
                 return found
         return _by_pillow(data, largest)
+
+
+def stored(data: bytes, largest: int) -> Array:
+    """Return the values that a picture of up to 8 bit stores, bool for 1 bit, indices for palettes.
+
+    Raises:
+        DataError: it is no picture, damaged, or has more than `largest` pixels.
+    """
+    with _damage_told(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with _opened(data) as picture:
+            _check_size(picture.size[::-1], largest)
+            return np.asarray(picture)
+
+
+@contextmanager
+def _damage_told() -> Iterator[None]:
+    try:
+        yield
     except (DataError, MemoryError):
         raise
     # Damaged files make Pillow and tifffile fail in many ways (syntax, struct, index, key, type errors, their own).
     except Exception as error:
-        text = str(error).splitlines()[0] if str(error) else "damaged"
-        raise DataError(f"cannot be read: {text}") from None
+        raise DataError(f"cannot be read: {told(error)}") from None
 
 
 def _png(data: bytes, largest: int) -> Decoded:
@@ -89,10 +115,16 @@ def _png(data: bytes, largest: int) -> Decoded:
         raise DataError("an animation: expected one picture")
     if found.get(b"IHDR", b"")[8:9] != b"\x10":
         return _by_pillow(data, largest)
-    exif = Pillow.Exif()
-    if b"eXIf" in found:
-        exif.load(b"Exif\0\0" + found[b"eXIf"])
-    pixels = _upright(decode_png16(data, largest=largest), exif.get(ORIENTATION, 1))
+
+    def exif() -> Pillow.Exif:
+        tags = Pillow.Exif()
+        tags.load(b"Exif\0\0" + found.get(b"eXIf", b""))
+        return tags
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        orientation = _orientation(exif)
+    pixels = _upright(decode_png16(data, largest=largest), orientation)
     dropped = [("colour profile", b"iCCP"), ("transparent colour", b"tRNS")]
     origin = Origin("PNG", tuple(f"{text} dropped" for text, kind in dropped if kind in found))
     return pixels, origin, pixels.ndim == 3 and pixels.shape[2] in (2, 4)
@@ -100,23 +132,23 @@ def _png(data: bytes, largest: int) -> Decoded:
 
 def _by_pillow(data: bytes, largest: int) -> Decoded:
     from PIL import Image as Pillow
-    from PIL import ImageOps
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        picture: Pillow.Image = opened(data)
+        picture: Pillow.Image = _opened(data)
         with picture:
-            check_size(picture.size[::-1], largest)
+            _check_size(picture.size[::-1], largest)
             form, mode = picture.format or "", picture.mode
-            # Cameras store a preview as the second picture of an MPO, whose first is the photo.
-            if form != "MPO" and getattr(picture, "n_frames", 1) > 1:
+            _check_depth(picture)
+            # Cameras store a preview as the second picture of an MPO, whose first is the photo; of TIFF this is known.
+            if form not in ("MPO", "TIFF") and getattr(picture, "n_frames", 1) > 1:
                 raise DataError(f"{getattr(picture, 'n_frames', 1)} frames or pages: expected one picture")
             try:
                 picture.load()
             except Pillow.DecompressionBombError:
                 raise DataError(f"{form}: more pixels than Pillow reads of {_PACKED}") from None
             notes = [text for key, text in _NOTES.items() if key in picture.info]
-            picture = ImageOps.exif_transpose(picture)
+            orientation = _orientation(picture.getexif)
             target = _MODES.get(mode)
             if target is None:
                 raise DataError(f"colours of kind {mode}: expected grey, RGB, RGBA, CMYK or a palette")
@@ -125,12 +157,25 @@ def _by_pillow(data: bytes, largest: int) -> Decoded:
                 notes.remove(_NOTES["transparency"])
             if mode == "CMYK":
                 notes.append("CMYK converted to RGB without a profile")
-            pixels = np.array(picture if target == mode else picture.convert(target))
+            pixels = _upright(np.array(picture if target == mode else picture.convert(target)), orientation)
     native = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
     return native, Origin(form, tuple(notes)), target in ("LA", "RGBA")
 
 
-def opened(data: bytes) -> ImageFile:
+def _check_depth(picture: Pillow.Image) -> None:
+    """Raise DataError if Pillow would cut samples of more than 8 bit, or take their black for white."""
+    tags = getattr(picture, "tag_v2", None) if picture.format == "TIFF" else None
+    if tags is None or max(tags.get(_BITS, (1,))) <= 8:
+        return
+    deep = picture.mode.startswith("I;16") or picture.mode == "F"
+    if (not deep and picture.mode in _MODES and picture.mode != "CMYK") or (deep and tags.get(_PHOTOMETRIC) == 0):
+        raise DataError(
+            f"TIFF: more than 8 bit in a form that Pillow would change ({picture.mode}): expected plain TIFF\n"
+            "hint: save it uncompressed or with deflate, or as PNG"
+        )
+
+
+def _opened(data: bytes) -> ImageFile:
     """Return what Pillow sees of a picture, with nothing unpacked: size, mode, tags.
 
     `PIL.Image.open` holds pictures to a limit of its own, which is the program's and not ours to change.
@@ -151,12 +196,8 @@ def opened(data: bytes) -> ImageFile:
         except Pillow.DecompressionBombError:
             raise DataError(f"{form}: more pixels than Pillow reads of {_PACKED}") from None
         except (SyntaxError, IndexError, TypeError, struct.error) as error:
-            text = str(error).splitlines()[0] if str(error) else "damaged"
-            raise DataError(f"{form}: cannot be read: {text}") from None
+            raise DataError(f"{form}: cannot be read: {told(error)}") from None
     raise DataError(f"not an image that can be read{_other(data)}: {EXPECTED}")
-
-
-_PACKED = "this format: expected PNG or plain TIFF"
 
 
 def _other(data: bytes) -> str:
@@ -165,15 +206,21 @@ def _other(data: bytes) -> str:
     return f" ({form})" if form else ""
 
 
-_NOTES = {"icc_profile": "colour profile dropped", "transparency": "transparent colour dropped"}
-
-
 def _tiff(data: bytes, largest: int) -> Decoded | None:
     found = decode_tiff(data, largest=largest)
     if found is None:
         return None
     pixels, orientation, profile, opacity = found
     return _upright(pixels, orientation), Origin("TIFF", ("colour profile dropped",) * profile), opacity
+
+
+def _orientation(exif: Callable[[], Mapping[int, Any]]) -> int:
+    """Return what the tags that a camera wrote say of how it was held: 1, upright, where they are damaged."""
+    try:
+        found = exif().get(ORIENTATION, 1)
+    except (SyntaxError, ValueError, TypeError, LookupError, OSError, struct.error):
+        return 1
+    return found if isinstance(found, int) else 1
 
 
 def _upright(pixels: Array, orientation: int) -> Array:
@@ -186,7 +233,7 @@ def _upright(pixels: Array, orientation: int) -> Array:
     return np.ascontiguousarray(turned)
 
 
-def check_size(shape: tuple[int, int], largest: int) -> None:
+def _check_size(shape: tuple[int, int], largest: int) -> None:
     """Raise DataError if a picture has too many pixels."""
     if shape[0] * shape[1] > largest:
         raise DataError(too_many(shape, largest))

@@ -25,7 +25,7 @@ TYPES = {
     "float32": "f4",
     "float64": "f8",
 }
-_NAMES = {code: name for name, code in reversed(TYPES.items())}
+NAMES = {code: name for name, code in reversed(TYPES.items())}
 FLAVOURS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
 """The encodings of PLY 1.0 and numpy's sign for their byte order."""
 
@@ -156,5 +156,5 @@ def _element_line(element: Element) -> bytes:
 
 
 def _property_line(new: Property) -> bytes:
-    kind = f"list {_NAMES[new.counter]} {_NAMES[new.code]}" if new.counter else _NAMES[new.code]
+    kind = f"list {NAMES[new.counter]} {NAMES[new.code]}" if new.counter else NAMES[new.code]
     return f"property {kind} {new.name}".encode("utf-8", "surrogateescape")

@@ -58,4 +58,4 @@ def sniffed(data: bytes, suffix: str, suffixes: Mapping[str, str]) -> str:
 
 
 def _shown(data: bytes) -> str:
-    return "`" + data[:12].decode("ascii", "backslashreplace").encode("unicode_escape").decode("ascii") + "`"
+    return "`" + data[:12].decode("latin-1").encode("unicode_escape").decode("ascii") + "`"

@@ -11,6 +11,9 @@ MOST = 100
 """Beyond that, how many times its own size. Coordinates and features shrink by a third, and even the labels and gaps
 beside them make ten out of one, where runs of one byte, deflated, make a thousand."""
 
+MOST_DEFLATED = 1040
+"""What deflate can make of one byte is 1032 at most; files have heads besides."""
+
 
 def check_unpacked(packed: int, unpacked: int, form: str) -> None:
     """Raise DataError if a file of `packed` bytes claims to hold `unpacked` ones in a way that real data never does."""

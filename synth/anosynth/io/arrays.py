@@ -12,13 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anosynth.errors import DataError
-from anosynth.io._npy import ZIP_ERRORS, loaded
+from anosynth.io import _npy
 from anosynth.io._unpacking import check_unpacked
 from anosynth.pointclouds._cloud import PointCloud
 
 Array = NDArray[Any]
-
-_LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,14 +113,14 @@ def _unzipped(data: bytes) -> tuple[dict[str, Array], bool]:
                     arrays[name] = _load(archive.read(member), name)
     except DataError:
         raise
-    except ZIP_ERRORS as error:
+    except _npy.ZIP_ERRORS as error:
         raise DataError(f"npz: damaged: {error}") from None
     return arrays, any(member.compress_type != zipfile.ZIP_STORED for member in members)
 
 
 def _load(data: bytes, name: str) -> Array:
     try:
-        return loaded(data)
+        return _npy.loaded(data)
     except DataError as error:
         raise DataError(f"{name}: {error}") from None
 
@@ -171,9 +169,7 @@ def npz_chunks(cloud: PointCloud) -> Iterator[bytes]:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", method) as archive:
         for name in [*order, *(name for name in held if name not in order)]:
-            member = zipfile.ZipInfo(f"{name}.npy", _LONG_AGO)
-            member.compress_type = method
-            archive.writestr(member, _saved(_as_stored(held[name], name, document)))
+            archive.writestr(_npy.member(name, method), _saved(_as_stored(held[name], name, document)))
     yield stream.getvalue()
 
 

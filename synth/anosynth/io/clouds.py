@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import stat
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib import import_module
@@ -19,6 +18,7 @@ from anosynth.errors import DataError, WriteError
 from anosynth.io._sniff import sniffed
 from anosynth.io._units import checked_unit
 from anosynth.io.atomic import atomic_write
+from anosynth.io.files import regular_bytes
 from anosynth.pointclouds._cloud import PointCloud
 
 # Format -> module, its reader of bytes and its writer of chunks. Modules are loaded when they are needed.
@@ -41,6 +41,7 @@ SUFFIXES = {
 }
 """The file name suffixes of clouds, in lower case, and their formats."""
 
+_WITH_LINES = ("ply", "pcd", "text", "stl", "obj", "off")
 _HOLDS_FIELDS = ("ply", "pcd", "npz")
 
 
@@ -57,9 +58,10 @@ def read_cloud(path: str | os.PathLike[str], *, unit: str | None = None) -> Poin
         ParameterError: `unit` is none of the known ones.
     """
     checked_unit(unit)
-    data = _bytes(path)
+    data = regular_bytes(path, "a point cloud or mesh")
     try:
         kind = sniffed(data, _suffix(path), SUFFIXES)
+        _check_lines(data, kind)
         module, parse, _ = _CODECS[kind]
         cloud: PointCloud = getattr(import_module(f"anosynth.io.{module}"), parse)(data)
         if not len(cloud):
@@ -124,31 +126,12 @@ def cloud_digest(cloud: PointCloud) -> str:
     return total.hexdigest()
 
 
+def _check_lines(data: bytes, kind: str) -> None:
+    """Raise DataError if the lines of a text end in CR alone, which counts as a blank: all would be one row."""
+    head = data[:65536]
+    if kind in _WITH_LINES and b"\r" in head and b"\n" not in head and b"\0" not in head:
+        raise DataError("its lines end in CR alone: expected LF, or CR and LF\nhint: convert the line ends")
+
+
 def _suffix(path: str | os.PathLike[str]) -> str:
     return Path(path).suffix.lower()
-
-
-def _bytes(path: str | os.PathLike[str]) -> bytes:
-    """Return the content of a regular file; anything else is refused before it is opened (a pipe would block)."""
-    name = os.fspath(path)
-    try:
-        status = os.stat(name)  # noqa: PTH116
-        if not stat.S_ISREG(status.st_mode):
-            raise DataError(f"{name}: {_kind(status.st_mode)}: expected a file")
-        data = Path(name).read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{name}: no such file: expected a point cloud or mesh") from None
-    except PermissionError:
-        raise DataError(f"{name}: cannot be read\nhint: ask for permission to read the file") from None
-    except (OSError, ValueError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{name}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    if not data:
-        raise DataError(f"{name}: an empty file (0 bytes): expected a point cloud or mesh")
-    return data
-
-
-def _kind(mode: int) -> str:
-    kinds = [(stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket")]
-    return next((name for test, name in kinds if test(mode)), "a device")

@@ -29,8 +29,9 @@ def parse_glb(data: bytes) -> PointCloud:
     Raises:
         DataError: the file is damaged, needs other files, or has no points.
     """
-    if len(data) < 12 or int.from_bytes(data[8:12], "little") != len(data):
-        said = int.from_bytes(data[8:12], "little")
+    # The head of a file and that of its first chunk take 20 bytes.
+    if len(data) < 20 or int.from_bytes(data[8:12], "little") != len(data):
+        said = max(20, int.from_bytes(data[8:12], "little"))
         raise DataError(f"GLB: {len(data)} bytes: expected {said} by the header (is the file cut off?)")
     import trimesh
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,9 +16,9 @@ from numpy.typing import NDArray
 
 from anosynth.errors import DataError, WriteError
 from anosynth.images._sample import Image
-from anosynth.io._pictures import check_size, decoded, opened
+from anosynth.io._pictures import decoded, stored
 from anosynth.io.atomic import atomic_write
-from anosynth.io.clouds import _kind
+from anosynth.io.files import regular_bytes
 from anosynth.io.png import encode_png
 from anosynth.io.tiff import encode_tiff, squeezed
 
@@ -69,7 +68,7 @@ def read_image(path: str | os.PathLike[str], *, largest: int | None = None) -> I
             pixels, is smaller than 8 x 8, or has a type that cannot be kept.
     """
     name = os.fspath(path)
-    data = _bytes(path)
+    data = regular_bytes(path, "a photo")
     try:
         pixels, origin, opacity = decoded(data, _limit.get() if largest is None else largest)
         if pixels.dtype == np.float32:
@@ -79,21 +78,22 @@ def read_image(path: str | os.PathLike[str], *, largest: int | None = None) -> I
         raise DataError(f"{name}: {error}") from None
 
 
-def read_stored(path: str | os.PathLike[str]) -> Array:
-    """Return the values that a picture of up to 8 bit stores, bool for 1 bit, indices for palettes; of any size.
+def read_mask(path: str | os.PathLike[str], *, one: int = 255) -> NDArray[np.bool_]:
+    """Return the mask (H, W) of a picture of 8 bit and one channel that holds nothing but 0 and `one`; of any size.
 
     Raises:
-        DataError: there is no such file, it cannot be read, or has more pixels than photos may have.
+        DataError: there is no such file, it cannot be read, has too many pixels, or is of another kind.
     """
-    data = _bytes(path)
+    name = os.fspath(path)
+    data = regular_bytes(path, "a mask")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with opened(data) as picture:
-                check_size(picture.size[::-1], _limit.get())
-                return np.asarray(picture)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"{os.fspath(path)}: cannot be read: {error}") from None
+        pixels = stored(data, _limit.get())
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from None
+    if pixels.dtype != np.uint8 or pixels.ndim != 2 or not ((pixels == 0) | (pixels == one)).all():
+        raise DataError(f"{name}: expected 8 bit, one channel, 0 or {one}")
+    mask: NDArray[np.bool_] = pixels == one
+    return mask
 
 
 def write_image(path: str | os.PathLike[str], image: Image) -> None:
@@ -160,20 +160,3 @@ def _check_range(pixels: Array) -> None:
 def _write(path: str | os.PathLike[str], data: bytes) -> None:
     with atomic_write(path) as file:
         file.write(data)
-
-
-def _bytes(path: str | os.PathLike[str]) -> bytes:
-    """Return the content of a regular file; anything else is refused before it is opened (a pipe would block)."""
-    name = os.fspath(path)
-    try:
-        mode = os.stat(name).st_mode  # noqa: PTH116
-        if not Path(name).is_file():
-            raise DataError(f"{name}: {_kind(mode)}: expected a file")
-        data = Path(name).read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{name}: no such file: expected a photo") from None
-    except OSError as error:
-        raise DataError(f"{name}: cannot be read: {error.strerror}") from None
-    if not data:
-        raise DataError(f"{name}: an empty file (0 bytes): expected a photo")
-    return data

@@ -1,4 +1,4 @@
-"""Paths that come from a manifest: data, which may lead anywhere, and must not.
+"""Paths that come from a manifest or a table: data, which may lead anywhere, and must not.
 
 What such a path may be is asked before anything is done with it, by its text alone; whether a link in a folder leads
 out of it is asked of the disk, when a file in it is about to be read or written.

@@ -65,7 +65,7 @@ def parse_obj(data: bytes) -> PointCloud:
     if not len(rows):
         raise DataError("OBJ: no points: expected `v` lines")
     corners = parse_faces(_with_points_before(groups))
-    faces = triangulate(corners.polygons, len(rows)) if len(corners.polygons.counts) else None
+    faces = triangulate(corners.polygons, len(rows), first=1) if len(corners.polygons.counts) else None
     normals, one_each = _normals(_numbers(groups, "vn"), corners, len(rows))
     # Lines that follow from the arrays are not kept a second time.
     derived = {"v", *(["vn"] if normals is not None and one_each else [])}

@@ -53,6 +53,36 @@ def parse_off(data: bytes) -> PointCloud:
     Raises:
         DataError: the file is binary, four-dimensional, cut off or wrong about its counts.
     """
+    keyword, lead, vertices, facets, start = _header(data)
+    text = _without_comments(data, start)
+    first, second = cut_lines(text, 0, [("vertices", vertices), ("faces", facets)])
+    body = text[slice(*first)]
+    rows = parse_rows(body, len(body[: body.find(b"\n")].split()) or 1, "vertex")
+    least = 6 if b"N" in keyword else 3
+    if len(rows) != vertices or rows.shape[1] < least:
+        raise DataError(f"OFF: {len(rows)} vertices of {rows.shape[1]} columns: expected {vertices} of {least} or more")
+    polygons, plain = _polygons(text[slice(*second)], facets)
+    faces = triangulate(polygons, vertices) if facets else None
+    whole = integer_columns(body, rows)
+    extra = {
+        f"c{i + 1}": rows[:, i].astype(np.int64 if whole[i] and abs(rows[:, i]).max() < 2**53 else np.float64)
+        for i in range(least, rows.shape[1])
+    }
+    document = OffDocument(
+        keyword=keyword,
+        lead=lead,
+        faces=faces,
+        body=None if plain else text[slice(*second)],
+        points=vertices,
+        trim=trims_zeros(body[:65536]),
+        newline=b"\r\n" if b"\r\n" in data[:1000] else b"\n",
+    )
+    normals = rows[:, 3:6].copy() if least == 6 else None
+    return PointCloud(rows[:, :3].copy(), normals, faces, extra, unit=unit_in(lead.splitlines()), document=document)
+
+
+def _header(data: bytes) -> tuple[bytes, bytes, int, int, int]:
+    """Return the keyword, the comments behind it, the numbers of vertices and faces, and where these end."""
     keyword = _KEYWORD.match(data)
     if keyword is None or keyword[1] or keyword[4] or keyword[5] or b"BINARY" in data[:40]:
         raise DataError("OFF: expected an ascii file that begins with OFF, NOFF, COFF or CNOFF")
@@ -67,31 +97,7 @@ def parse_off(data: bytes) -> PointCloud:
     vertices, facets = int(counts[1]), int(counts[2])
     if not vertices:
         raise DataError("no points: expected at least one")
-    text = _without_comments(data, counts.end())
-    first, second = cut_lines(text, 0, [("vertices", vertices), ("faces", facets)])
-    body = text[slice(*first)]
-    rows = parse_rows(body, len(body[: body.find(b"\n")].split()) or 1, "vertex")
-    least = 6 if keyword[3] else 3
-    if len(rows) != vertices or rows.shape[1] < least:
-        raise DataError(f"OFF: {len(rows)} vertices of {rows.shape[1]} columns: expected {vertices} of {least} or more")
-    polygons, plain = _polygons(text[slice(*second)], facets)
-    faces = triangulate(polygons, vertices) if facets else None
-    whole = integer_columns(body, rows)
-    extra = {
-        f"c{i + 1}": rows[:, i].astype(np.int64 if whole[i] and abs(rows[:, i]).max() < 2**53 else np.float64)
-        for i in range(least, rows.shape[1])
-    }
-    document = OffDocument(
-        keyword=keyword[0],
-        lead=lead,
-        faces=faces,
-        body=None if plain else text[slice(*second)],
-        points=vertices,
-        trim=trims_zeros(body[:65536]),
-        newline=b"\r\n" if b"\r\n" in data[:1000] else b"\n",
-    )
-    normals = rows[:, 3:6].copy() if keyword[3] else None
-    return PointCloud(rows[:, :3].copy(), normals, faces, extra, unit=unit_in(lead.splitlines()), document=document)
+    return keyword[0], lead, vertices, facets, counts.end()
 
 
 def _without_comments(data: bytes, start: int) -> bytes:

@@ -13,7 +13,7 @@ from anosynth.errors import DataError, WriteError
 from anosynth.io._faces import Polygons, triangulate
 from anosynth.io._fields import XYZ, cloud_arrays, file_columns
 from anosynth.io._numbers import table_chunks
-from anosynth.io._ply_header import FLAVOURS, Element, Header, Property, emit_header, parse_header
+from anosynth.io._ply_header import FLAVOURS, NAMES, Element, Header, Property, emit_header, parse_header
 from anosynth.io._ply_lists import ascii_polygons, binary_polygons
 from anosynth.io._rows import as_type, cut_lines, parse_rows, trims_zeros
 from anosynth.io._units import unit_in
@@ -104,12 +104,10 @@ def _checked_vertex(header: Header) -> Element:
             raise DataError(f"PLY header: vertex property {item.name}: a list: expected a scalar")
     if not vertex.count:
         raise DataError("no points: expected at least one")
-    codes = {item.name: item.code for item in vertex.properties}
+    kinds = {item.name: NAMES[item.code] for item in vertex.properties}
     for name in XYZ:
-        if codes.get(name, " ")[0] != "f":
-            raise DataError(
-                f"PLY header: vertex property {name}: {codes.get(name, 'missing')}: expected float or double"
-            )
+        if (kind := kinds.get(name, "missing")) not in ("float", "double"):
+            raise DataError(f"PLY header: vertex property {name}: {kind}: expected float or double")
     return vertex
 
 

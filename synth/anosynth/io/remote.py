@@ -20,6 +20,7 @@ from typing import Any
 from anosynth.errors import AnosynthError, DataError, ParameterError, WriteError
 
 from .atomic import atomic_write
+from .inner import fault, printable
 
 _URL = re.compile(r"([a-z][a-z0-9+.\-]+):/+(.*)", re.DOTALL)
 _LOCAL = ("file", "local")
@@ -98,7 +99,8 @@ class Store:
                 return {}
             found = {PurePosixPath(e["name"]).name: e["size"] if e["type"] == "file" else -1 for e in entries}
             # Some stores list the folder itself.
-            found.pop(PurePosixPath(there).name, None) if there.rstrip("/") in [e["name"] for e in entries] else None
+            if there.rstrip("/") in [e["name"] for e in entries]:
+                found.pop(PurePosixPath(there).name, None)
             return found
 
     def stamps(self) -> dict[str, list[Any]]:
@@ -158,13 +160,16 @@ def mirror(url: str) -> Path:
     It is kept in the cache for the next time, by URL; a file is fetched again if its size or its ETag (or time) differ.
 
     Raises:
-        DataError: there is nothing, or it cannot be read.
+        DataError: there is nothing, it cannot be read, or a name in it leads elsewhere.
     """
     store = Store(url)
     home = cache() / "mirrors" / hashlib.sha256(url.encode()).hexdigest()[:16]
     stamps = store.stamps()
     if not stamps:
         raise DataError(f"{url}: no such file or folder")
+    for name in stamps:
+        if name and (why := fault(name)):
+            raise DataError(f"{url}: holds `{printable(name)}`, {why}")
     single = list(stamps) == [""]
     folder = home / (PurePosixPath(url).name or "root")
     known = _known(home)
@@ -198,5 +203,5 @@ def _known(home: Path) -> dict[str, Any]:
         found = json.loads((home / "stamps.json").read_bytes())
     except (OSError, ValueError):
         return {}
-    names = [name for name in found if isinstance(name, str)] if isinstance(found, dict) else []
-    return {name: found[name] for name in names if not name.startswith("/") and ".." not in PurePosixPath(name).parts}
+    names = found if isinstance(found, dict) else {}
+    return {name: found[name] for name in names if not name or not fault(name)}

@@ -72,8 +72,9 @@ def parse_stl(data: bytes) -> PointCloud:
         header, extra = b"", np.zeros(len(soup), np.uint16)
     else:
         facets = int.from_bytes(data[80:84], "little") if len(data) >= 84 else 0
-        expected = f"expected {84 + 50 * facets} for {facets} facets"
-        raise DataError(f"STL: {len(data)} bytes: {expected} (is the file cut off?)")
+        expected = 84 + 50 * facets
+        hint = " (is the file cut off?)" if len(data) < expected else ""
+        raise DataError(f"STL: {len(data)} bytes: expected {expected} for {facets} facets{hint}")
     if not len(soup):
         raise DataError("STL: no facets: expected at least one")
     points, faces = merged(soup)

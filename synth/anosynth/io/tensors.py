@@ -7,22 +7,20 @@ Neither reading nor writing needs memory for more than a piece, .pt files of old
 from __future__ import annotations
 
 import math
-import struct
 import tempfile
-import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anosynth.errors import DataError, ParameterError
 
-from . import _npy, _safetensors
+from . import _npy, _pt, _safetensors
 from .atomic import atomic_write
 
 Array = NDArray[Any]
@@ -32,21 +30,7 @@ SUFFIXES = frozenset([".npy", ".npz", ".pt", ".pth", ".safetensors"])
 KEY = "features"
 """What the features are called in files that hold several arrays."""
 
-_PT_ERRORS = (
-    RuntimeError,
-    ValueError,
-    EOFError,
-    LookupError,
-    AttributeError,
-    TypeError,
-    AssertionError,
-    OverflowError,
-    MemoryError,
-    NotImplementedError,
-    struct.error,
-)
 _FLOATS = ("float16", "float32", "float64")
-_LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +62,7 @@ def read_tensor(path: Path, key: str = "") -> Stored:
     if not path.is_file():
         raise DataError(f"{path}: not a regular file" if path.exists() else f"{path}: no such file")
     kind = path.suffix.lower().lstrip(".")
-    try:
+    with _named(path):
         if kind == "npy":
             return _checked(_npy.mapped(path), "array")
         if kind == "npz":
@@ -87,10 +71,6 @@ def read_tensor(path: Path, key: str = "") -> Stored:
             return _of_safetensors(path, key)
         if kind in ("pt", "pth"):
             return _of_pt(path, key)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
     raise DataError(f"{path}: {path.suffix or 'no suffix'}: expected {', '.join(sorted(SUFFIXES))}")
 
 
@@ -100,12 +80,8 @@ def map_npy(path: Path) -> Array:
     Raises:
         DataError: it cannot be read, or is damaged.
     """
-    try:
+    with _named(path):
         return _npy.mapped(path)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
 @contextmanager
@@ -145,7 +121,7 @@ def write_tensor(
         elif kind == "npz":
             with (
                 zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
-                archive.open(zipfile.ZipInfo(f"{KEY}.npy", _LONG_AGO), "w", force_zip64=True) as member,
+                archive.open(_npy.member(KEY), "w", force_zip64=True) as member,
             ):
                 _npy.begin(member, stored, shape)
                 yield appending(member)
@@ -154,7 +130,7 @@ def write_tensor(
             with tempfile.TemporaryFile(dir=path.parent) as raw:
                 yield appending(raw)
                 raw.flush()
-                _save_pt(np.memmap(raw, stored, "r+", 0, shape), dtype, file)
+                _pt.save(np.memmap(raw, stored, "r+", 0, shape), dtype, file)
         assert left == 0, "fewer or more values than the shape says"
 
 
@@ -164,15 +140,11 @@ def read_state(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
     Raises:
         DataError: the file cannot be read, or is another.
     """
-    try:
+    with _named(path):
         found, texts = _safetensors.tensors_of(path)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
-    for name, (code, _) in found.items():
-        if code not in ("F16", "F32", "F64", "I64"):
-            raise DataError(f"{path}: {name}: {code}: expected floats or int64")
+        for name, (code, _) in found.items():
+            if code not in ("F16", "F32", "F64", "I64"):
+                raise DataError(f"{name}: {code}: expected floats or int64")
     return {name: np.array(values) for name, (_, values) in found.items()}, texts
 
 
@@ -186,6 +158,17 @@ def write_state(path: Path, tensors: Mapping[str, Array], texts: Mapping[str, st
         _safetensors.begin(file, {name: (values.dtype.name, values.shape) for name, values in tensors.items()}, texts)
         for values in tensors.values():
             file.write(values.astype(values.dtype.newbyteorder("<"), order="C", copy=False).tobytes())
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Put the path before what is wrong with the file."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
 def _checked(array: Array, name: str) -> Stored:
@@ -222,67 +205,10 @@ def _of_safetensors(path: Path, key: str) -> Stored:
 
 
 def _of_pt(path: Path, key: str) -> Stored:
-    import pickle
-
-    try:
-        from anosynth.features._torch import torch
-    except ImportError as error:
-        raise DataError(str(error)) from None
-    _check_stored(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's remarks on pickles that it did not write itself
-            try:
-                held = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-            except RuntimeError:
-                # Files of the form before torch 1.6 cannot be mapped.
-                held = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise DataError(
-            "holds more than tensors, and loading that could run code, or is no file of tensors\n"
-            "hint: save a tensor, or a dict of tensors, with torch.save"
-        ) from None
-    # An unpickler that reads damage fails in as many ways as there are instructions.
-    except _PT_ERRORS as error:
-        raise DataError(f"is no file of tensors{_first_line(error)}") from None
-    named = held if isinstance(held, Mapping) else {KEY: held}
-    tensors = {str(name): value for name, value in named.items() if isinstance(value, torch.Tensor)}
-    if not tensors:
-        raise DataError(f"{type(held).__name__}: expected a tensor, or a dict of tensors")
+    tensors = _pt.tensors_of(path, KEY)
     name = _chosen({name: value.is_floating_point() for name, value in tensors.items()}, key)
-    tensor = tensors[name].detach()
-    dtype = str(tensor.dtype).removeprefix("torch.")
-    if dtype not in (*_FLOATS, "bfloat16") or tensor.layout != torch.strided:
-        raise DataError(f"{name}: {dtype} {tensor.layout}: expected a dense tensor of float16, bfloat16, 32 or 64")
-    # A stride of zero makes as many values as one likes out of one.
-    if tensor.numel() > tensor.untyped_storage().nbytes() // tensor.element_size():
-        shape = tuple(tensor.shape)
-        raise DataError(f"{name}: {shape}: expected as many values as its shape says\nhint: save tensor.contiguous()")
-    if dtype == "bfloat16":
-        return Stored(tensor.view(torch.int16).numpy().view(np.uint16), dtype)
-    return Stored(tensor.numpy(), dtype)
-
-
-def _check_stored(path: Path) -> None:
-    """Raise DataError if a zip file holds compressed members: torch stores them, and unpacks others into memory."""
-    try:
-        if not zipfile.is_zipfile(path):
-            return
-        with zipfile.ZipFile(path) as archive:
-            packed = next((m for m in archive.infolist() if m.compress_type != zipfile.ZIP_STORED), None)
-    except _npy.ZIP_ERRORS as error:
-        raise DataError(f"is no file of tensors{_first_line(error)}") from None
-    if packed is not None:
-        raise DataError(f"{packed.filename}: compressed: expected what torch.save writes")
-
-
-def _save_pt(values: Array, dtype: str, file: BinaryIO) -> None:
-    from anosynth.features._torch import torch
-
-    if dtype == "bfloat16":
-        torch.save(torch.from_numpy(values.view(np.int16)).view(torch.bfloat16), file)
-    else:
-        torch.save(torch.from_numpy(values), file)
+    dtype, values = _pt.values_of(tensors[name], name)
+    return Stored(values, dtype)
 
 
 def _chosen(floats: Mapping[str, bool], key: str) -> str:
@@ -300,8 +226,3 @@ def _chosen(floats: Mapping[str, bool], key: str) -> str:
         if named
         else f"no tensor of floats (it holds {held}): expected features"
     )
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip()
-    return f": {text.splitlines()[0][:100]}" if text and not isinstance(error, LookupError) else ""

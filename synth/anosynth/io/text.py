@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from anosynth.errors import DataError
 from anosynth.io._fields import XYZ, cloud_arrays, file_columns
 from anosynth.io._numbers import table_chunks
-from anosynth.io._numbers import write_table as write_table
 from anosynth.io._rows import exact_integers, integer_columns, parse_rows, trims_zeros
 from anosynth.io._units import unit_in
 from anosynth.pointclouds._cloud import PointCloud
@@ -64,31 +63,23 @@ def parse_text(data: bytes) -> PointCloud:
         DataError: a line has another number of columns, or something else than numbers.
     """
     if b"\0" in data[:65536]:
-        raise DataError("text: a zero byte: expected rows of numbers")
+        raise DataError("text: a zero byte: expected rows of numbers in ASCII or UTF-8")
     lead, start = _lead(data)
     newline = b"\r\n" if b"\r\n" in data[: start + 65536] else b"\n"
     body, comments = _without_comments(data[start:])
     end = body.find(b"\n")
     first = body[: end if end >= 0 else len(body)]
     delimiter = _delimiter(first)
-    if delimiter.strip():
-        body = body.replace(delimiter.strip(), b" ")
+    if mark := delimiter.strip():
+        _check_fields(body, first, mark)
+        body = body.replace(mark, b" ")
     width = len(body[: len(first)].split())
     if width < 3:
-        raise DataError(f"text: {width} columns: expected at least three, x y z")
+        shown = first.strip()[:40].decode("latin-1")
+        raise DataError(f"text: its first row is `{shown}`: expected at least three columns, x y z")
     rows = parse_rows(body, width)
-    names = _names(lead, width, delimiter)
-    whole = integer_columns(body, rows)
-    columns = dict[str, Array]()
-    for index, name in enumerate(names):
-        column = rows[:, index].copy()
-        if whole[index] and name not in (*XYZ, *_NORMAL):
-            if np.abs(column).max() < _INTEGER_LIMIT:
-                column = column.astype(np.int64)
-            else:
-                column = exact_integers(body, width, index, np.dtype(np.int64), name)
-        columns[name] = column
-    points, normals, attributes = cloud_arrays(columns, _NORMAL)
+    names, whole = _names(lead, width, delimiter), integer_columns(body, rows)
+    points, normals, attributes = cloud_arrays(_columns(body, rows, names, whole), _NORMAL)
     return PointCloud(
         points=points,
         normals=normals,
@@ -106,6 +97,20 @@ def parse_text(data: bytes) -> PointCloud:
             ended=data.endswith(b"\n"),
         ),
     )
+
+
+def _columns(body: bytes, rows: Array, names: Sequence[str], whole: Sequence[bool]) -> dict[str, Array]:
+    """Return float64 columns by name, of attributes int64 where all are spelt so."""
+    columns = dict[str, Array]()
+    for index, name in enumerate(names):
+        column = rows[:, index].copy()
+        if whole[index] and name not in (*XYZ, *_NORMAL):
+            if np.abs(column).max() < _INTEGER_LIMIT:
+                column = column.astype(np.int64)
+            else:
+                column = exact_integers(body, len(names), index, np.dtype(np.int64), name)
+        columns[name] = column
+    return columns
 
 
 def _lead(data: bytes) -> tuple[tuple[bytes, ...], int]:
@@ -158,21 +163,55 @@ def _delimiter(row: bytes) -> bytes:
     return found[0] if found else b" "
 
 
+def _check_fields(body: bytes, first: bytes, mark: bytes) -> None:
+    """Refuse what would be read as other columns than are meant, where `mark` stands between numbers.
+
+    Raises:
+        DataError: a field is empty, or the first row has another delimiter besides.
+    """
+    if any(re.search(rb"[\s,;]", field.strip()) for field in first.split(mark)):
+        shown = first.strip()[:40].decode("latin-1")
+        raise DataError(
+            f"text: row 1: `{shown}`: expected one kind of delimiter\n"
+            "hint: write numbers with a point, 1.5 rather than 1,5"
+        )
+    lines = b"\n" + body
+    for empty in (mark + mark, mark + b" " + mark, b"\n" + mark):
+        if (at := lines.find(empty)) >= 0:
+            raise DataError(f"text: row {lines.count(10, 0, at + 1)}: an empty field: expected a number")
+
+
 def _names(lead: Sequence[bytes], width: int, delimiter: bytes) -> tuple[str, ...]:
+    """Return the names of the columns.
+
+    Raises:
+        DataError: a line of words has x, y and z elsewhere than in front, and does not fit the columns.
+    """
     plain = tuple("xyz"[i] if i < 3 else f"c{i + 1}" for i in range(width))
     stated = [line for line in lead if line.strip()]
     if not stated:
         return plain
     separator = delimiter.strip().decode() or None
-    text = stated[-1].removeprefix(_BOM).decode("utf-8", "surrogateescape").strip().lstrip("#/").strip()
+    line = stated[-1].removeprefix(_BOM).decode("utf-8", "surrogateescape").strip()
+    text = line.lstrip("#/").strip()
     words = [word.strip().strip('"') for word in text.split(separator)]
-    if len(words) != width and separator:
+    if len(words) == width + 1 and not words[-1]:
+        del words[-1]
+    if len(words) != width == len(text.split()):
         words = text.split()
-    lower = [word.lower() for word in words]
-    names = tuple(
-        low if low in (*XYZ, *_NORMAL) else "_".join(word.split()) for low, word in zip(lower, words, strict=True)
-    )
-    return names if len(words) == width == len(set(names)) and {*XYZ} <= {*names} and all(names) else plain
+    names = tuple(_name(word) or f"c{i}" for i, word in enumerate(words, 1))
+    if not {*XYZ} <= {*names}:
+        return plain
+    if len(names) == width == len(set(names)):
+        return names
+    # A comment may speak of anything; a header that does not fit must not let other columns pass for coordinates.
+    if names[:3] != XYZ and not line.startswith(("#", "/")):
+        raise DataError(f"text: `{line[:60]}`: expected the names of {width} columns, each once, as in the first row")
+    return plain
+
+
+def _name(word: str) -> str:
+    return word.lower() if word.lower() in (*XYZ, *_NORMAL) else "_".join(word.split())
 
 
 def text_chunks(cloud: PointCloud, suffix: str) -> Iterator[bytes]:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import io
 import logging
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anosynth.errors import DataError
+from anosynth.io._strips import LZW, unpackable, unpacked
+from anosynth.io._unpacking import MOST_DEFLATED
 from anosynth.io.png import too_many
 
 Array = NDArray[Any]
@@ -19,62 +23,95 @@ ORIENTATION = 274
 """The tag that says how a camera was held."""
 
 _PROFILE = 34675
+# Values of PhotometricInterpretation: grey where 0 is white, grey where it is black, colour.
+_MINISWHITE, _MINISBLACK, _RGB = 0, 1, 2
 # What tifffile unpacks by itself: none, deflate under its two numbers, PackBits.
 _UNPACKED = (1, 8, 32946, 32773)
 _CHANNELS = 4
 _MOST_PAGES = 1000
-# Deflate makes at most 1032 bytes of one.
-_MOST_DEFLATED = 1040
+# The longest string of LZW has 3838 bytes and takes a code of 12 bits.
+_MOST_UNPACKED = {1: 1, LZW: 2560}
 # Values of ExtraSamples: opacity that colours are multiplied by already, and opacity that they are not.
 _ALPHA = (1, 2)
 
 
-def decode_tiff(data: bytes, *, largest: int) -> tuple[Array, int, bool, bool] | None:
-    """Return the one picture of a TIFF as stored, its orientation (1 to 8), and if it has a profile and opacity.
-
-    None for what Pillow converts or unpacks: palettes, CMYK, samples packed together, other compressions.
+@contextmanager
+def opened_tiff(data: bytes) -> Iterator[Any]:
+    """Yield a TIFF as tifffile sees it, and keep it from saying to the log what the error says anyway.
 
     Raises:
-        DataError: it is damaged, has several pictures or more than `largest` pixels, or has a type that cannot be kept.
+        DataError: its pages have no end, or it has none.
     """
     import tifffile
 
     check_pages(data)
     quiet = logging.getLogger("tifffile")
-    quiet.addFilter(_drop)  # it would say to the log what the error says anyway
+    quiet.addFilter(_drop)
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as file:
-            if len(file.pages) != 1:
-                raise DataError(f"{len(file.pages)} frames or pages: expected one picture")
-            page: Any = file.pages[0]
-            if page.photometric not in (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB):
-                return None
-            # Samples of 1, 4 or 12 bit lie packed together, which Pillow takes apart.
-            if page.bitspersample not in (8, 16, 32, 64) or page.compression not in _UNPACKED:
-                return None
-            axes, shape, dtype = str(page.axes), tuple(page.shape), np.dtype(page.dtype)
-            if axes not in ("YX", "YXS", "SYX"):
-                raise DataError(f"axes {axes} {shape}: expected rows, columns and channels")
-            if dtype not in (np.uint8, np.uint16, np.float32):
-                raise DataError(f"{dtype}: expected uint8, uint16 or float32")
-            if page.imagelength * page.imagewidth > largest:
-                raise DataError(too_many((page.imagelength, page.imagewidth), largest))
-            if math.prod(shape) > _CHANNELS * largest:
-                limit = f"expected at most {_CHANNELS} for each of {largest} pixels"
-                raise DataError(f"{shape}: {math.prod(shape)} values: {limit}\nhint: --max-pixels allows more")
-            check_strips(page, len(data))
-            pixels = np.asarray(page.asarray())
-            orientation = page.tags[ORIENTATION].value if ORIENTATION in page.tags else 1
-            profile = _PROFILE in page.tags
-            # Whatever it says of channels before it: only the last one can be the opacity of an `Image`.
-            opacity = bool(page.extrasamples) and page.extrasamples[-1] in _ALPHA
+            if not file.pages:
+                raise DataError("TIFF: no picture in it: expected one (is the file cut off?)")
+            yield file
     finally:
         quiet.removeFilter(_drop)
+
+
+def decode_tiff(data: bytes, *, largest: int) -> tuple[Array, int, bool, bool] | None:
+    """Return the one picture of a TIFF as stored, its orientation (1 to 8), and if it has a profile and opacity.
+
+    None for what Pillow converts or unpacks: palettes, CMYK, samples packed together, other compressions. Where 0 is
+    white, values of 16 bit are turned over.
+
+    Raises:
+        DataError: it is damaged, has several pictures or more than `largest` pixels, or has a type that cannot be kept.
+    """
+    with opened_tiff(data) as file:
+        page: Any = file.pages[0]
+        # Previews come after the photo, and say that they are such.
+        pages = [page, *(other for other in file.pages[1:] if not other.is_reduced)]
+        if len(pages) != 1:
+            raise DataError(f"{len(pages)} frames or pages: expected one picture")
+        if not _for_us(page):
+            return None
+        _check_samples(page, largest)
+        check_strips(page, len(data))
+        shape, dtype, axes = tuple(page.shape), np.dtype(page.dtype), str(page.axes)
+        pixels = unpacked(page, data) if page.compression == LZW else np.asarray(page.asarray())
+        orientation = page.tags[ORIENTATION].value if ORIENTATION in page.tags else 1
+        profile = _PROFILE in page.tags
+        # Whatever it says of channels before it: only the last one can be the opacity of an `Image`.
+        opacity = bool(page.extrasamples) and page.extrasamples[-1] in _ALPHA
+        turned_over = page.photometric == _MINISWHITE
     if pixels.shape != shape:
         raise DataError(f"{pixels.shape}: expected {shape} by its tags")
     pixels = squeezed(np.moveaxis(pixels, 0, 2) if axes == "SYX" else pixels)
     native = np.array(pixels, dtype=dtype.newbyteorder("="), order="C")
-    return native, int(orientation), profile, opacity and native.ndim == 3 and native.shape[2] > 1
+    opacity = opacity and native.ndim == 3 and native.shape[2] > 1
+    upright = 1 if not isinstance(orientation, int) else orientation
+    return ~native if turned_over else native, upright, profile, opacity
+
+
+def _for_us(page: Any) -> bool:
+    """Whether the pixels of a page are to be read here, bit for bit, rather than converted by Pillow."""
+    bits = page.bitspersample
+    # Samples of 1, 4 or 12 bit lie packed together, which Pillow takes apart; of 8 bit it does all that is left well.
+    known = bits == 16 if page.photometric == _MINISWHITE else bits in (8, 16, 32, 64)
+    if not known or page.photometric not in (_MINISWHITE, _MINISBLACK, _RGB):
+        return False
+    return page.compression in _UNPACKED or (page.compression == LZW and bits > 8 and unpackable(page))
+
+
+def _check_samples(page: Any, largest: int) -> None:
+    axes, shape, dtype = str(page.axes), tuple(page.shape), np.dtype(page.dtype)
+    if axes not in ("YX", "YXS", "SYX"):
+        raise DataError(f"axes {axes} {shape}: expected rows, columns and channels")
+    if dtype not in (np.uint8, np.uint16, np.float32):
+        raise DataError(f"{dtype}: expected uint8, uint16 or float32")
+    if page.imagelength * page.imagewidth > largest:
+        raise DataError(too_many((page.imagelength, page.imagewidth), largest))
+    if math.prod(shape) > _CHANNELS * largest:
+        limit = f"expected at most {_CHANNELS} for each of {largest} pixels"
+        raise DataError(f"{shape}: {math.prod(shape)} values: {limit}\nhint: --max-pixels allows more")
 
 
 def encode_tiff(pixels: Array, *, opacity: bool) -> bytes:
@@ -125,8 +162,10 @@ def check_strips(page: Any, size: int) -> None:
 
     tifffile fills what is missing with zeros, however much it is.
     """
+    if len(page.dataoffsets) != len(page.databytecounts):
+        raise DataError(f"TIFF: {len(page.dataoffsets)} strips, sizes of {len(page.databytecounts)}: expected as many")
     held = sum(page.databytecounts)
-    if page.nbytes > held * (1 if page.compression == 1 else _MOST_DEFLATED):
+    if page.nbytes > held * _MOST_UNPACKED.get(page.compression, MOST_DEFLATED):
         raise DataError(f"TIFF: {held} bytes of pixels, which cannot hold the {page.nbytes} of its tags")
     for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
         if not offset or not count or offset + count > size:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anosynth.errors import DataError, WriteError
+from anosynth.io._strips import LZW, unpackable, unpacked
 from anosynth.io._unpacking import check_unpacked
-from anosynth.io.tiff import check_pages, check_strips
+from anosynth.io.files import told
+from anosynth.io.tiff import check_strips, opened_tiff
 from anosynth.pointclouds._cloud import PointCloud
 
 Array = NDArray[Any]
@@ -34,36 +35,27 @@ def parse_xyz_tiff(data: bytes) -> PointCloud:
 
 
 def _image(data: bytes) -> Array:
-    import tifffile
-
-    check_pages(data)
-    quiet = logging.getLogger("tifffile")
-    quiet.addFilter(_drop)  # it would say to the log what the error says anyway
     try:
-        with tifffile.TiffFile(io.BytesIO(data)) as file:
+        with opened_tiff(data) as file:
             series: Any = file.series[0]
             shape, dtype = tuple(series.shape), np.dtype(series.dtype)
             if len(file.series) != 1 or len(shape) != 3 or shape[2] != 3 or dtype not in (np.float32, np.float64):
                 raise DataError(f"TIFF: {dtype} {shape}: expected one float32 image of shape (H, W, 3)")
             check_unpacked(len(data), int(series.nbytes), "TIFF")
             for page in series.pages:
-                if page is not None and page.compression in (1, 8, 32946):
+                if page is not None and page.compression in (1, LZW, 8, 32946):
                     check_strips(page, len(data))
-            image = np.asarray(series.asarray())
+            page = series.pages[0]
+            packed = page.compression == LZW and len(series.pages) == 1 and unpackable(page)
+            image = unpacked(page, data) if packed else np.asarray(series.asarray())
     except DataError:
         raise
     # A damaged TIFF makes tifffile fail in many ways (struct, index, key, value, type errors, its own).
     except Exception as error:
-        raise DataError(f"TIFF: cannot be read: {str(error).splitlines()[0] if str(error) else 'damaged'}") from None
-    finally:
-        quiet.removeFilter(_drop)
+        raise DataError(f"TIFF: cannot be read: {told(error)}") from None
     if image.shape != shape:
         raise DataError(f"TIFF: {image.shape}: expected {shape} by its tags")
     return image
-
-
-def _drop(record: logging.LogRecord) -> bool:
-    return False
 
 
 def xyz_tiff_chunks(cloud: PointCloud) -> Iterator[bytes]:

@@ -32,7 +32,7 @@ _TANGENTIAL = 0.01
 
 def least_displacement(cloud: PointCloud) -> float:
     """Return the displacement in file units under which a change of this cloud does not count as one."""
-    if cloud.faces is not None and len(cloud.faces):
+    if cloud.triangles is not None:
         return FLOOR_OF_DIAGONAL * cloud.diagonal
     return FLOOR_OF_SPACING * cloud.surface.spacing
 
@@ -73,8 +73,8 @@ class Change:
     stats: dict[str, Any] = field(default_factory=dict)
 
     def touched(self) -> Rows:
-        """Return the rows that this change moves, removes or labels."""
-        return np.concatenate([self.index, self.removed, self.rim])
+        """Return the rows that this change moves, removes, labels or covers."""
+        return np.concatenate([self.index, self.removed, self.rim, self.added_from])
 
 
 class PointCloudGenerator(Generator):
@@ -92,7 +92,7 @@ class PointCloudGenerator(Generator):
                 f"{self.name}: {type(sample).__module__}.{type(sample).__name__}: expected an anosynth PointCloud\n"
                 "hint: PointCloud(points), or from_open3d and from_trimesh of anosynth.pointclouds"
             )
-        if int(sample.valid.sum()) < 12 and (sample.faces is None or not len(sample.faces)):
+        if int(sample.valid.sum()) < 12 and sample.triangles is None:
             raise Impossible(f"{int(sample.valid.sum())} valid points: a surface needs at least 12")
         if sample.diagonal == 0:
             raise Impossible("all points coincide: there is no surface to change")
@@ -112,6 +112,8 @@ class PointCloudGenerator(Generator):
             raise ParameterError(
                 f"`{name}`: {value}: the file does not say its unit\nhint: say it with --unit, e.g. --unit {unit}"
             )
+        if cloud.unit not in METRES:
+            raise ParameterError(f"unit: {cloud.unit}: must be one of {', '.join(METRES)}")
         size = number * METRES[unit] / METRES[cloud.unit]
         try:
             check_bounds(name, size / cloud.diagonal, type(self).model_fields[name])
@@ -152,9 +154,8 @@ def _labelled(generator: PointCloudGenerator, source: PointCloud, changes: Seque
         instances = np.concatenate([instances[origin[origin >= 0]], added])
     if not mask.any():
         raise DataError("nothing changed that could be labelled")
-    area = (
-        float(result.surface.weights[mask].sum()) if base.faces is not None else float(mask.sum() / source.valid.sum())
-    )
+    meshed = base.triangles is not None
+    area = float(result.surface.weights[mask].sum()) if meshed else float(mask.sum() / source.valid.sum())
     stats.update(area=area, removed=len(removed), added=int(sum(len(c.added) for c in changes)))
     return Anomaly(result, mask, effect, instances, generator, stats, base, origin, removed)
 

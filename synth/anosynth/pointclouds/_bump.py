@@ -35,8 +35,12 @@ class BumpGenerator(LocalGenerator):
     area: float = param(0.02, gt=0, le=0.5, vary=(0.005, 0.03), unit=AREA, help="share of the surface that changes")
     elongation: float = param(1.0, ge=1, le=10, vary=(1.0, 2.0), help="ratio of the longer to the shorter axis")
 
-    def profile(self, t: Array, x: Array, rng: Rng) -> Array:
-        """Return heights in [-1, 1] at radii `t` (K,) and long-axis positions `x` (K,), both over R; 0 from t=1."""
+    def profile(self, t: Array, x: Array, y: Array, rng: Rng) -> Array:
+        """Return heights in [-1, 1], (K,), 0 from t = 1 on.
+
+        `t` (K,) are elliptic radii, `x` and `y` (K,) positions along and across the long axis, all over R:
+        t^2 = x^2 + y^2.
+        """
         raise NotImplementedError
 
     def defect(self, cloud: PointCloud, rng: Rng, allowed: Mask | None) -> Change:
@@ -45,7 +49,7 @@ class BumpGenerator(LocalGenerator):
 
         def height(patch: Patch, size: float) -> Array:
             t, x = elliptic(patch, self.elongation) / size, patch.uv[:, 0] / stretch / size
-            return self.profile(t, x, rng.child("profile"))
+            return self.profile(t, x, patch.uv[:, 1] * stretch / size, rng.child("profile"))
 
         patch, size = sized_patch(cloud, rng, allowed, self.area, self.elongation, strength, height)
         return self.moved(patch, height(patch, size) * (self.side * strength), size)

@@ -29,7 +29,7 @@ class PointCloud:
         faces: (F, 3) int64 vertex indices of a triangle mesh, or None.
         attributes: further per-point fields by name, each (N, ...) in its own dtype, in file order.
         grid: (height, width) of an organised map, N == height * width in row-major order, or None.
-        viewpoint: (3,) float64 position of the sensor, or None if unknown. Organised maps have one.
+        viewpoint: (3,) float64 position of the sensor, or None if unknown: for organised maps, the origin.
         unit: "mm", "cm", "um", "m" or "inch", or None: the unit of the coordinates, where it is known.
         document: what the format's writer needs beside the above (property order, comments, ...); opaque.
     """
@@ -52,6 +52,12 @@ class PointCloud:
         for name, value in [("normals", self.normals), *self.attributes.items()]:
             if value is not None and len(value) != len(p):
                 raise DataError(f"{name}: {len(value)} rows: expected one for each of the {len(p)} points")
+        if self.normals is not None and self.normals.shape[1:] != (3,):
+            raise DataError(f"normals: {self.normals.shape}: expected shape ({len(p)}, 3)")
+        if self.viewpoint is not None and np.shape(self.viewpoint) != (3,):
+            raise DataError(f"viewpoint: {np.shape(self.viewpoint)}: expected shape (3,)")
+        if self.faces is not None:
+            _check_faces(self.faces, len(p))
 
     def __len__(self) -> int:
         return len(self.points)
@@ -65,6 +71,20 @@ class PointCloud:
         if self.grid is not None:
             ok &= (p[:, 0] != 0) | (p[:, 1] != 0) | (p[:, 2] != 0)
         return ok
+
+    @property
+    def sensor(self) -> NDArray[np.float64]:
+        """(3,) float64: the viewpoint; the origin where none is known."""
+        return np.zeros(3) if self.viewpoint is None else np.asarray(self.viewpoint, dtype=np.float64)
+
+    @cached_property
+    def triangles(self) -> NDArray[np.int64] | None:
+        """(T, 3) int64: the faces whose corners are all valid, or None if there are none: then it is no mesh."""
+        if self.faces is None or not len(self.faces):
+            return None
+        faces = np.asarray(self.faces, dtype=np.int64)
+        sound = faces if self.valid.all() else faces[self.valid[faces].all(axis=1)]
+        return sound if len(sound) else None
 
     @cached_property
     def bounds(self) -> NDArray[np.float64]:
@@ -118,3 +138,11 @@ class PointCloud:
             faces=faces,
             grid=None,
         )
+
+
+def _check_faces(faces: Array, points: int) -> None:
+    if faces.ndim != 2 or faces.shape[1] != 3 or faces.dtype.kind not in "iu":
+        raise DataError(f"faces: {faces.dtype} {faces.shape}: expected whole numbers of shape (F, 3)")
+    if len(faces) and not (faces.min() >= 0 and faces.max() < points):
+        worst = faces.min() if faces.min() < 0 else faces.max()
+        raise DataError(f"faces: vertex {worst}: expected an index from 0 to {points - 1}")

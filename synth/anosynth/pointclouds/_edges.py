@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anosynth.errors import Impossible
+from anosynth.errors import DataError, Impossible
 from anosynth.pointclouds._cloud import PointCloud
 from anosynth.pointclouds._geometry.eigen import eigen3
+from anosynth.pointclouds._geometry.triangles import face_normals, unit
 from anosynth.pointclouds._local import on_part
 from anosynth.seeding import Rng
 
@@ -17,6 +18,7 @@ Array = NDArray[Any]
 
 _PROBES = 20_000
 _KNN = 24
+_FEWEST = 4
 _SHARPEST = 0.05
 _FLAT = 0.01
 _CREASE = 0.94
@@ -31,14 +33,17 @@ def pick_edge(cloud: PointCloud, rng: Rng, allowed: NDArray[np.bool_] | None) ->
     Raises:
         Impossible: the surface is flat or hollow everywhere.
     """
-    if cloud.faces is not None and len(cloud.faces):
-        rows = _crease_ends(cloud)
+    if cloud.triangles is not None:
+        rows = _crease_ends(cloud, cloud.triangles)
         if allowed is not None:
             rows = rows[allowed[rows]]
         if len(rows):
             return int(rows[rng.integer(0, len(rows) - 1)])
     allowed = on_part(cloud, allowed)
-    rows = np.flatnonzero(cloud.valid if allowed is None else cloud.valid & allowed)
+    surface = cloud.surface.weights > 0
+    rows = np.flatnonzero(surface if allowed is None else surface & allowed)
+    if len(rows) < _FEWEST:
+        raise DataError(f"{len(rows)} points are left for an edge: expected at least {_FEWEST}")
     rows = rows[:: max(1, len(rows) // _PROBES)]
     sharp = _sharpness(cloud, rows)
     enough = sharp > _FLAT
@@ -64,13 +69,12 @@ def _sharpness(cloud: PointCloud, rows: NDArray[np.int64]) -> Array:
     return np.where(under > 0, share, 0.0)
 
 
-def _crease_ends(cloud: PointCloud) -> NDArray[np.int64]:
+def _crease_ends(cloud: PointCloud, faces: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the vertices on edges where two faces meet at more than 20 degrees, bulging outward."""
-    assert cloud.faces is not None
-    faces, points = cloud.faces, cloud.points.astype(np.float64)
-    normal = np.cross(points[faces[:, 1]] - points[faces[:, 0]], points[faces[:, 2]] - points[faces[:, 0]])
-    size = np.sqrt((normal * normal).sum(axis=1, keepdims=True))
-    normal = np.divide(normal, size, out=np.zeros_like(normal), where=size > 0)
+    points, normal = cloud.points, unit(face_normals(cloud.points, faces))
+    # Faces may be wound inward, or both ways.
+    outward = cloud.surface.normals[faces].sum(axis=1)
+    normal[(outward * normal).sum(axis=1) < 0] *= -1.0
     sides = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     opposite, owner = np.concatenate([faces[:, 2], faces[:, 0], faces[:, 1]]), np.tile(np.arange(len(faces)), 3)
     key = sides.min(axis=1) * np.int64(len(cloud)) + sides.max(axis=1)
@@ -79,5 +83,6 @@ def _crease_ends(cloud: PointCloud) -> NDArray[np.int64]:
     a, b = order[pair], order[pair + 1]
     bent = (normal[owner[a]] * normal[owner[b]]).sum(axis=1) < _CREASE
     # Convex: the far corner of one face lies under the plane of the other.
-    convex = ((points[opposite[b]] - points[sides[a, 0]]) * normal[owner[a]]).sum(axis=1) < 0
+    way = points[opposite[b]].astype(np.float64) - points[sides[a, 0]]
+    convex = (way * normal[owner[a]]).sum(axis=1) < 0
     return np.unique(sides[a[bent & convex]]).astype(np.int64)

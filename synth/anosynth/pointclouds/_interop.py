@@ -46,16 +46,16 @@ def from_open3d(obj: Any) -> PointCloud:
         return _from_tensors(obj.vertex if mesh else obj.point, obj.triangle if mesh else {})
     if mesh:
         points, normals, colors = obj.vertices, obj.vertex_normals, obj.vertex_colors
-        lengths, extra = (obj.has_vertex_normals(), obj.has_vertex_colors()), {}
+        known, extra = (obj.has_vertex_normals(), obj.has_vertex_colors()), {}
     else:
         points, normals, colors = obj.points, obj.normals, obj.colors
-        lengths = obj.has_normals(), obj.has_colors()
+        known = obj.has_normals(), obj.has_colors()
         extra = {"covariances": np.array(obj.covariances)} if obj.has_covariances() else {}
     return PointCloud(
         np.array(points),
-        np.array(normals) if lengths[0] else None,
+        np.array(normals) if known[0] else None,
         faces=np.array(obj.triangles, dtype=np.int64) if mesh else None,
-        attributes={**(_split(np.asarray(colors)) if lengths[1] else {}), **extra},
+        attributes={**(_split(np.asarray(colors)) if known[1] else {}), **extra},
     )
 
 
@@ -252,8 +252,7 @@ def _as_bytes(colors: Array) -> NDArray[np.uint8]:
 
 
 def _unit_of(name: str | None) -> str | None:
-    known = {"in": "inch", **{unit: unit for unit in _UNITS}}
+    known = {"in": "inch"}
     for unit, plural in _UNITS.items():
-        known[plural] = known[plural[:-1]] = unit
-    known["inch"] = "inch"
+        known[unit] = known[plural] = known[plural.removesuffix("s")] = unit
     return None if name is None else known.get(name.strip().lower())

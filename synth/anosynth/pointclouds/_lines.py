@@ -28,7 +28,7 @@ def taper(position: Array) -> Array:
 def check_width(name: str, width: float, cloud: PointCloud) -> None:
     """Raise DataError if a line of this width falls between the points of the cloud."""
     least = _LEAST_WIDTH * cloud.surface.spacing
-    if cloud.faces is None and width < least:
+    if cloud.triangles is None and width < least:
         raise DataError(
             f"`{name}`: {width:.4g} is under two point spacings, {least:.4g}: no point would show it\n"
             f"hint: raise {name}"

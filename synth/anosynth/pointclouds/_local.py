@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,9 @@ AREA = "fraction of the surface"
 SHARE_OF_WALL = 0.5
 """A defect may use at most this share of the way to the opposite wall."""
 
+_EDGE_SHARE = 1 / 14
+"""Meshes are refined until edges are at most this share of the patch's radius."""
+
 _LEAST_STRENGTH = 0.25
 _HALVINGS = 4
 _ROOM_TRIES = 6
@@ -36,9 +39,6 @@ _STEEPEST_RAY = 0.5
 
 class LocalGenerator(PointCloudGenerator):
     """Base of defects on a patch: `instances` of them a sample, none touching another."""
-
-    edge_share: ClassVar[float] = 1 / 14
-    """Meshes are refined until edges are at most this share of the patch's radius."""
 
     instances: int = param(1, ge=1, le=50, help="number of separate defects in a sample")
 
@@ -50,18 +50,28 @@ class LocalGenerator(PointCloudGenerator):
         done: list[Change] = []
         taken = np.zeros(len(cloud), dtype=np.bool_)
         for number in range(self.instances):
-            allowed = ~taken if done else None
             for attempt in range(_ROOM_TRIES if done else 1):
-                change = self.defect(done[-1].cloud if done else cloud, rng.child("defect", number, attempt), allowed)
-                taken = np.pad(taken, (0, len(change.cloud) - len(taken)))
-                if not taken[change.touched()].any():
+                change = self.defect(cloud, rng.child("defect", number, attempt), ~taken if done else None)
+                touched = change.touched()
+                if not taken[touched[touched < len(taken)]].any() and not _splits(change.cloud, taken):
                     break
-                allowed = ~taken
             else:
                 raise DataError(f"no room for {self.instances} separate defects of this size\nhint: lower instances")
-            taken[change.touched()] = True
+            cloud = change.cloud
+            taken = np.pad(taken, (0, len(cloud) - len(taken)))
+            taken[touched] = True
             done.append(change)
         return done
+
+
+def _splits(cloud: PointCloud, taken: Mask) -> bool:
+    """Tell whether refining a mesh put new vertices, which follow those of `taken`, among the taken ones."""
+    faces = cloud.triangles
+    if faces is None or len(cloud) == len(taken):
+        return False
+    near = faces[(faces >= len(taken)).any(axis=1)]
+    held = np.pad(taken, (0, len(cloud) - len(taken)))[near]
+    return bool((held.sum(axis=1) >= 2).any())
 
 
 def find_patch(
@@ -86,7 +96,7 @@ def find_patch(
         centre: row to grow from instead of a drawn one.
     """
     angle = rng.child("angle").uniform(0.0, 2.0 * np.pi)
-    if cloud.faces is not None and len(cloud.faces):
+    if cloud.triangles is not None:
         if centre is None:
             spot = _spot_on_mesh(cloud, rng.child("centre"), allowed)
         else:
@@ -94,12 +104,13 @@ def find_patch(
         size = (
             radius
             if radius is not None
-            else float(np.sqrt(face_areas(cloud.points, cloud.faces).sum() * (share or 0.0) / np.pi))
+            else float(np.sqrt(face_areas(cloud.points, cloud.triangles).sum() * (share or 0.0) / np.pi))
         )
-        step = edge if edge is not None else size * LocalGenerator.edge_share
+        step = edge if edge is not None else size * _EDGE_SHARE
         cloud = refine(cloud, spot, 1.3 * size + reach, step)
         gap = cloud.points.astype(np.float64) - spot
-        centre = int(np.where(cloud.valid, (gap * gap).sum(axis=1), np.inf).argmin())
+        # Vertices that no face refers to are no part of the surface.
+        centre = int(np.where(cloud.surface.weights > 0, (gap * gap).sum(axis=1), np.inf).argmin())
     elif centre is None:
         centre = pick_centre(cloud, rng.child("centre"), allowed=on_part(cloud, allowed))
     try:
@@ -155,7 +166,7 @@ def visible(patch: Patch, strength: float) -> float:
 
 def local_spacing(patch: Patch) -> float:
     """Return the distance between neighbours in the patch; a mesh may be far coarser elsewhere."""
-    if patch.cloud.faces is None:
+    if patch.cloud.triangles is None:
         return patch.spacing
     return patch.radius * float(np.sqrt(np.pi / len(patch)))
 
@@ -177,14 +188,8 @@ def pushed(patch: Patch, vectors: Array, **stats: Any) -> Change:
         moved = _along_rays(cloud, points, patch.normals, (vectors * patch.normals).sum(axis=1))
         return Change(cloud, rows, moved, patch.normals, stats=dict(stats))
     factor, crowded = _budget(patch, vectors)
-    for _ in range(_HALVINGS if crowded else 0):
-        crossed = pierces(cloud, rows, points + factor * vectors, patch.normals, local_spacing(patch))
-        if not crossed.any():
-            break
-        factor *= 0.5
-    else:
-        if crowded:
-            raise DataError("the surface would pass through itself here\nhint: lower the strength")
+    if crowded:
+        factor = _without_piercing(patch, points, vectors, factor)
     if factor < 1:
         stats["budget"] = factor
     return Change(cloud, rows, points + factor * vectors, patch.normals, stats=dict(stats))
@@ -193,14 +198,23 @@ def pushed(patch: Patch, vectors: Array, **stats: Any) -> Change:
 def pushed_freely(patch: Patch, vectors: Array, **stats: Any) -> Change:
     """Move the patch by `vectors` (K, 3) without regard to walls: for defects that take the whole wall with them."""
     cloud = patch.cloud
-    points = cloud.points[patch.index].astype(np.float64)
     if cloud.grid is not None:
         return pushed(patch, vectors, **stats)
+    points = cloud.points[patch.index].astype(np.float64)
     return Change(cloud, patch.index, points + vectors, patch.normals, stats=dict(stats))
 
 
+def _without_piercing(patch: Patch, points: Array, vectors: Array, factor: float) -> float:
+    """Return the factor, halved until no point passes through another sheet on its way."""
+    for _ in range(_HALVINGS):
+        if not pierces(patch.cloud, patch.index, points + factor * vectors, patch.normals, local_spacing(patch)).any():
+            return factor
+        factor *= 0.5
+    raise DataError("the surface would pass through itself here\nhint: lower the strength")
+
+
 def _along_rays(cloud: PointCloud, points: Array, normals: Array, height: Array) -> Array:
-    eye = np.zeros(3) if cloud.viewpoint is None else cloud.viewpoint
+    eye = cloud.sensor
     ray = points - eye
     distance = np.sqrt((ray * ray).sum(axis=1))
     facing = np.maximum(-(ray * normals).sum(axis=1) / distance, _STEEPEST_RAY)
@@ -235,10 +249,10 @@ def _budget(patch: Patch, vectors: Array) -> tuple[float, bool]:
 
 def _spot_on_mesh(cloud: PointCloud, rng: Rng, allowed: Mask | None) -> Array:
     """Return a (3,) point drawn uniformly on the faces: the vertices of a CAD mesh sit on its edges only."""
-    assert cloud.faces is not None
-    area = face_areas(cloud.points, cloud.faces)
+    assert cloud.triangles is not None
+    area = face_areas(cloud.points, cloud.triangles)
     if allowed is not None:
-        area = np.where(allowed[cloud.faces].all(axis=1), area, 0.0)
+        area = np.where(allowed[cloud.triangles].all(axis=1), area, 0.0)
     running = np.cumsum(area)
     if not running[-1] > 0:
         raise DataError("no face with an area is left for a defect")
@@ -246,6 +260,6 @@ def _spot_on_mesh(cloud: PointCloud, rng: Rng, allowed: Mask | None) -> Array:
     a, b = rng.uniform(), rng.uniform()
     if a + b > 1:
         a, b = 1 - a, 1 - b
-    corner = cloud.points[cloud.faces[min(face, len(area) - 1)]].astype(np.float64)
+    corner = cloud.points[cloud.triangles[min(face, len(area) - 1)]].astype(np.float64)
     spot: Array = corner[0] + a * (corner[1] - corner[0]) + b * (corner[2] - corner[0])
     return spot

@@ -33,7 +33,7 @@ def whole(cloud: PointCloud) -> Patch:
 
 def refined_whole(cloud: PointCloud) -> PointCloud:
     """Return a mesh with no edge over an eightieth of its diagonal; other clouds as they are."""
-    if cloud.faces is None or not len(cloud.faces):
+    if cloud.triangles is None:
         return cloud
     middle = cloud.bounds.mean(axis=0)
     return refine(cloud, middle, cloud.diagonal, cloud.diagonal / _EDGES_ACROSS)

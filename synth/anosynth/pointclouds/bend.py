@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from anosynth import steady
+from anosynth.errors import DataError
 from anosynth.params import param
 from anosynth.seeding import Rng
 
@@ -44,6 +45,8 @@ class Bend(PointCloudGenerator):
         order = np.argsort(-x, kind="stable")
         hinge = float(x[order[min(int(np.searchsorted(np.cumsum(weights[order]), self.area)), len(order) - 1)]])
         beyond = x - hinge
+        if not beyond.max() > 0:
+            raise DataError("the part ends in a face larger than the area: no hinge before it\nhint: raise area")
         curved = self.onset * float(beyond.max())
         angle = np.radians(self.angle)
         turn = angle * np.clip(beyond / curved, 0, 1)

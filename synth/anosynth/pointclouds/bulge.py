@@ -16,5 +16,5 @@ class Bulge(BumpGenerator):
     point and the size from `area` are ours.
     """
 
-    def profile(self, t: Array, x: Array, rng: Rng) -> Array:
+    def profile(self, t: Array, x: Array, y: Array, rng: Rng) -> Array:
         return cosine(t)

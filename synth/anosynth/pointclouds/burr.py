@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +26,13 @@ class Burr(LocalGenerator):
     """Thin ragged flag of material standing on a convex edge: points are added
 
     Over the crest of the edge, at positions s along it, stands a flag of height
-    h(s) = strength * taper(s) * (0.6 + 0.8 |f(s)| / max |f|), f fBm noise, in the direction of the mean normal of the
+    h(s) = strength * taper(s) * (0.6 + 0.4 |f(s)| / max |f|), f fBm noise, in the direction of the mean normal of the
     edge; its points are as dense as the cloud and all of them are labelled.
 
     Ours. A depth map cannot hold it: one pixel has one depth.
     """
 
+    version: ClassVar[int] = 2
     strength: Length = param(0.015, gt=0, le=0.2, vary=(0.008, 0.025), unit=STRENGTH, help="largest height")
     length: Length = param(0.12, gt=0, le=0.8, vary=(0.06, 0.2), unit=STRENGTH, help="length along the edge")
 
@@ -64,7 +65,7 @@ class Burr(LocalGenerator):
         grid = np.arange(columns * rows, dtype=np.int64).reshape(columns, rows)
         a, b, c, d = grid[:-1, :-1].ravel(), grid[1:, :-1].ravel(), grid[1:, 1:].ravel(), grid[:-1, 1:].ravel()
         seen = lift >= 0.1 * spacing
-        if patch.cloud.faces is None:
+        if patch.cloud.triangles is None:
             base, lift, crest_rows = base[seen], lift[seen], np.repeat(crest, rows)[seen]
             faces = np.zeros((0, 3), dtype=np.int64)
         else:
@@ -86,7 +87,8 @@ def _crest(s: Array, z: Array, length: float, columns: int) -> Array:
     rows = np.zeros(columns, dtype=np.int64)
     for column in range(columns):
         off = np.abs(s - ((column + 0.5) / columns - 0.5) * length)
-        window = max(float(np.partition(off, min(len(off) - 1, 6))[min(len(off) - 1, 6)]), length / columns)
+        few = min(len(off) - 1, 6)
+        window = max(float(np.partition(off, few)[few]), length / columns)
         near = np.flatnonzero(off <= window)
         rows[column] = near[z[near].argmax()]
     return rows

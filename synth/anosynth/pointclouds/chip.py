@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ class Chip(LocalGenerator):
     Ours. Edges are found where the surface is sharpest and convex; on a part without any the sample is refused.
     """
 
+    version: ClassVar[int] = 2
     strength: Length = param(0.02, gt=0, le=0.2, vary=(0.01, 0.03), unit=STRENGTH, help="depth under the edge")
     length: Length = param(0.12, gt=0, le=0.8, vary=(0.06, 0.18), unit=STRENGTH, help="length along the edge")
     roughness: float = param(0.2, ge=0, le=0.8, vary=(0.1, 0.3), help="height of the fracture's relief over the depth")

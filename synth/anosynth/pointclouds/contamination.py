@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,7 @@ class Contamination(LocalGenerator):
     Ours; MVTec 3D-AD and Real3D-AD have contamination and bulges of this kind as real defects.
     """
 
+    version: ClassVar[int] = 2
     strength: Length = param(0.02, gt=0, le=0.2, vary=(0.01, 0.03), unit=STRENGTH, help="height of the lump")
     length: Length = param(0.08, gt=0, le=0.8, vary=(0.04, 0.12), unit=STRENGTH, help="length of the lump")
     elongation: float = param(1.5, ge=1, le=20, vary=(1.0, 4.0), help="ratio of the longer to the shorter axis")
@@ -65,7 +66,7 @@ def stuck_on(patch: Patch, uv: Array, height: Array, **stats: Any) -> Change:
     axes = [axis - normals * (normals * axis).sum(axis=1)[:, None] for axis in patch.frame[:2]]
     points = below + axes[0] * rest[:, :1] + axes[1] * rest[:, 1:] + normals * height[:, None]
     faces = np.zeros((0, 3), dtype=np.int64)
-    if patch.cloud.faces is not None:
+    if patch.cloud.triangles is not None:
         faces = Delaunay(uv).simplices.astype(np.int64)
         first, second, third = (uv[faces[:, i]] for i in range(3))
         left = (second - first)[:, 0] * (third - first)[:, 1] - (second - first)[:, 1] * (third - first)[:, 0] > 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -27,6 +27,7 @@ class Crack(LocalGenerator):
     The lines are a zigzag random walk whose branches start on their parent (ours). 3D-DefectStudio cuts a plane gap.
     """
 
+    version: ClassVar[int] = 2
     opening: Literal["groove", "gap"] = param("groove", help="move points into the crack, or remove them")
     strength: Length = param(0.008, gt=0, le=0.1, vary=(0.004, 0.012), unit=STRENGTH, help="depth of the groove")
     length: Length = param(0.25, gt=0, le=1, vary=(0.12, 0.35), unit=STRENGTH, help="length of the main line")

@@ -25,7 +25,7 @@ class Crater(BumpGenerator):
     lip: float = param(0.3, ge=0, le=1, vary=(0.1, 0.4), help="height of the lip as a share of the depth")
     skew: float = param(0.0, ge=0, le=0.9, vary=(0.0, 0.6), help="how much deeper one side is")
 
-    def profile(self, t: Array, x: Array, rng: Rng) -> Array:
+    def profile(self, t: Array, x: Array, y: Array, rng: Rng) -> Array:
         bowl = -(1 - (t / _BOWL) ** 2)
         lip = self.lip * steady.sin(np.pi * (t - _BOWL) / (1 - _BOWL)) ** 2
         tilt: Array = (1 + self.skew * np.clip(x, -1, 1)) / (1 + self.skew)

@@ -19,5 +19,5 @@ class Dent(BumpGenerator):
 
     side: ClassVar[int] = -1
 
-    def profile(self, t: Array, x: Array, rng: Rng) -> Array:
+    def profile(self, t: Array, x: Array, y: Array, rng: Rng) -> Array:
         return cosine(t)

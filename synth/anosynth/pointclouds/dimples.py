@@ -22,12 +22,12 @@ class Dimples(BumpGenerator):
     "micro dimple"; pattern and depths are ours. `area` is what all pits together change.
     """
 
+    version: ClassVar[int] = 2
     side: ClassVar[int] = -1
     pits: int = param(5, ge=1, le=60, vary=(3, 9), help="number of pits in a cluster")
     spread: float = param(0.5, gt=0, le=1, vary=(0.4, 0.7), help="radius of a pit over half the distance to the next")
 
-    def profile(self, t: Array, x: Array, rng: Rng) -> Array:
-        y = np.sqrt(np.maximum(t * t - x * x, 0))
+    def profile(self, t: Array, x: Array, y: Array, rng: Rng) -> Array:
         number = np.arange(self.pits)
         radius = 0.8 / np.sqrt(self.pits)
         ring = (1 - radius) * np.sqrt((number + 0.5) / self.pits)

@@ -30,7 +30,7 @@ class Drag(BumpGenerator):
     strength: Length = param(0.01, gt=0, le=0.2, vary=(0.005, 0.015), unit=STRENGTH, help="largest displacement")
     elongation: float = param(2.5, ge=1, le=10, vary=(1.5, 3.0), help="ratio of the longer to the shorter axis")
 
-    def profile(self, t: Array, x: Array, rng: Rng) -> Array:
+    def profile(self, t: Array, x: Array, y: Array, rng: Rng) -> Array:
         gate = np.clip((x + 1) / 2, 0, 1)
         return np.where(t < 1, (1 - np.minimum(t, 1) ** 2) ** 2 * gate * gate * (3 - 2 * gate), 0.0)
 

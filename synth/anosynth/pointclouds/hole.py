@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,12 +31,15 @@ class Hole(LocalGenerator):
     Real3D-AD and Anomaly-ShapeNet have holes as a class; the geodesic shape, the list and the rim rule are ours.
     """
 
+    version: ClassVar[int] = 2
     area: float = param(0.01, gt=0, le=0.5, vary=(0.003, 0.02), unit=AREA, help="share of the surface that is removed")
     elongation: float = param(1.0, ge=1, le=10, vary=(1.0, 2.5), help="ratio of the longer to the shorter axis")
     roughness: float = param(0.2, ge=0, le=1, vary=(0.0, 0.4), help="how ragged the rim is")
 
     def defect(self, cloud: PointCloud, rng: Rng, allowed: Mask | None) -> Change:
-        share = min(1.0, self.area * self.elongation * (1 + self.roughness) ** 2 * 1.5 + 40 / len(cloud))
+        # Of the few points of a thin cloud, some more; a mesh is refined as far as the patch needs it.
+        more = 40 / len(cloud) if cloud.triangles is None else 0.0
+        share = min(1.0, self.area * self.elongation * (1 + self.roughness) ** 2 * 1.5 + more)
         patch = find_patch(cloud, rng, allowed, share=share)
         field = fbm(patch.uv * (3 / patch.radius), rng.child("rim"), octaves=3)
         level = elliptic(patch, self.elongation) / (1 + self.roughness * field.astype(np.float64))
@@ -58,29 +61,30 @@ def cut_out(patch: Patch, gone: NDArray[np.bool_], **stats: Any) -> Change:
     cloud, removed = patch.cloud, patch.index[gone]
     if cloud.grid is not None:
         return Change(cloud, removed=removed, stats=dict(stats))
-    from scipy.spatial import cKDTree
-
-    lost = cloud.points[removed].astype(np.float64)
-    reach = _RIM_SPACINGS * cloud.surface.spacing if cloud.faces is None else 0.0
-    rim = _next_to(cloud, removed) if cloud.faces is not None else np.zeros(0, dtype=np.int64)
-    if reach:
-        low, high = lost.min(axis=0) - reach, lost.max(axis=0) + reach
-        near = cloud.valid & ((cloud.points >= low) & (cloud.points <= high)).all(axis=1)
-        near[removed] = False
-        rows = np.flatnonzero(near)
-        distance, _ = cKDTree(lost).query(cloud.points[rows].astype(np.float64), distance_upper_bound=reach)
-        rim = rows[distance <= reach]
+    rim = _near(cloud, removed) if cloud.triangles is None else _next_to(cloud.triangles, len(cloud), removed)
     if not len(rim):
         raise DataError("nothing is left around the hole that could be labelled")
     return Change(cloud, removed=removed, rim=rim.astype(np.int64), stats=dict(stats))
 
 
-def _next_to(cloud: PointCloud, removed: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the vertices that lose a face with the removed ones."""
-    assert cloud.faces is not None
-    gone = np.zeros(len(cloud), dtype=np.bool_)
+def _near(cloud: PointCloud, removed: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the points that are left within two mean spacings of a removed one."""
+    from scipy.spatial import cKDTree
+
+    lost, reach = cloud.points[removed].astype(np.float64), _RIM_SPACINGS * cloud.surface.spacing
+    low, high = lost.min(axis=0) - reach, lost.max(axis=0) + reach
+    near = cloud.valid & ((cloud.points >= low) & (cloud.points <= high)).all(axis=1)
+    near[removed] = False
+    rows = np.flatnonzero(near)
+    distance, _ = cKDTree(lost).query(cloud.points[rows].astype(np.float64), distance_upper_bound=reach)
+    return rows[distance <= reach]
+
+
+def _next_to(faces: NDArray[np.int64], count: int, removed: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return which of `count` vertices lose a face with the removed ones."""
+    gone = np.zeros(count, dtype=np.bool_)
     gone[removed] = True
-    broken = cloud.faces[gone[cloud.faces].any(axis=1)]
-    around = np.zeros(len(cloud), dtype=np.bool_)
+    broken = faces[gone[faces].any(axis=1)]
+    around = np.zeros(count, dtype=np.bool_)
     around[broken.ravel()] = True
-    return np.flatnonzero(around & ~gone).astype(np.int64)
+    return np.flatnonzero(around & ~gone)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -26,6 +27,7 @@ class PatchGen(PointCloudGenerator):
     The direction is the view's and not the surface's, as published. A depth map moves along its own rays instead.
     """
 
+    version: ClassVar[int] = 2
     strength: Length = param(0.05, gt=0, le=0.2, vary=(0.01, 0.1), unit=STRENGTH, help="largest displacement")
     area: float = param(
         0.1, gt=0, le=0.5, vary=(0.03125, 0.25), unit="fraction of the points", help="size of the patch"
@@ -42,9 +44,9 @@ class PatchGen(PointCloudGenerator):
         corner = rng.child("view").integer(0, 25)
         corner += corner >= 13  # the 14th of the 27 is the centre itself
         view = middle + 2 * radius * (np.array([corner // 9, corner // 3 % 3, corner % 3]) - 1.0)
-        eye = cloud.viewpoint if cloud.grid is not None and cloud.viewpoint is not None else view
+        eye = view if cloud.grid is None else cloud.sensor
         distance = np.sqrt(((points - view) ** 2).sum(axis=1))
-        number = max(12, int(self.area * len(rows)))
+        number = min(len(rows), max(12, int(self.area * len(rows))))
         nearest = np.argsort(distance, kind="stable")[:number]
         draws = -np.sort(-rng.child("draws").random(number), kind="stable")
         way = points[nearest] - eye

@@ -19,5 +19,5 @@ class Ridge(BumpGenerator):
 
     elongation: float = param(3.5, ge=1, le=10, vary=(2.5, 5.0), help="ratio of the longer to the shorter axis")
 
-    def profile(self, t: Array, x: Array, rng: Rng) -> Array:
+    def profile(self, t: Array, x: Array, y: Array, rng: Rng) -> Array:
         return gaussian(t, 0.4)

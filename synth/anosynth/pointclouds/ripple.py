@@ -22,7 +22,7 @@ class Ripple(BumpGenerator):
 
     waves: float = param(2.0, ge=0.5, le=20, vary=(1.5, 4.0), help="wave crests on half of the long axis")
 
-    def profile(self, t: Array, x: Array, rng: Rng) -> Array:
+    def profile(self, t: Array, x: Array, y: Array, rng: Rng) -> Array:
         phase = rng.uniform(0, 2 * np.pi)
         wave: Array = steady.cos(2 * np.pi * self.waves * x + phase) * cosine(t)
         return wave

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from anosynth import steady
@@ -28,6 +30,7 @@ class Scratch(LocalGenerator):
     this density would show it.
     """
 
+    version: ClassVar[int] = 2
     strength: Length = param(0.006, gt=0, le=0.1, vary=(0.003, 0.01), unit=STRENGTH, help="depth")
     length: Length = param(0.25, gt=0, le=1, vary=(0.12, 0.35), unit=STRENGTH, help="length of the curve")
     width: Length = param(0.02, gt=0, le=0.2, vary=(0.012, 0.03), unit=STRENGTH, help="width of the groove")
@@ -40,7 +43,7 @@ class Scratch(LocalGenerator):
         line = curve(rng.child("curve"), length, bend=self.bend, steps=_STEPS)
         reach = reach_of([line], 1.1 * width)
         patch = find_patch(cloud, rng, allowed, radius=reach, reach=2 * depth, edge=width / 5)
-        distance, along, _ = distance_to_polyline(patch.uv, line)
+        distance, along = distance_to_polyline(patch.uv, line)
         d = distance / (0.5 * width)
         groove = np.where(d < 1, d * d - 1, np.where(d < 2, self.lip * steady.sin(np.pi * (d - 1)) ** 2, 0.0))
         return raised(patch, depth * groove * taper(along / length), length=length, width=width)

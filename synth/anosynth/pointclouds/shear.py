@@ -28,7 +28,7 @@ class Shear(BumpGenerator):
 
     version: ClassVar[int] = 2
 
-    def profile(self, t: Array, x: Array, rng: Rng) -> Array:
+    def profile(self, t: Array, x: Array, y: Array, rng: Rng) -> Array:
         return cosine(t)
 
     def moved(self, patch: Patch, height: Array, size: float) -> Change:

@@ -21,5 +21,5 @@ class Trench(BumpGenerator):
     side: ClassVar[int] = -1
     elongation: float = param(4.3, ge=1, le=10, vary=(3.0, 6.0), help="ratio of the longer to the shorter axis")
 
-    def profile(self, t: Array, x: Array, rng: Rng) -> Array:
+    def profile(self, t: Array, x: Array, y: Array, rng: Rng) -> Array:
         return cosine(t)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anosynth.errors import DataError
 from anosynth.seeding import Rng
 
 from ._head import sample_score
@@ -103,7 +104,11 @@ class Contest:
         self._picks = np.stack(picked).astype(np.int64)
 
     def judge(self, scorers: Sequence[Scorer]) -> Result:
-        """Return the result of a contender that scores cells, one scorer a seed."""
+        """Return the result of a contender that scores cells, one scorer a seed.
+
+        Raises:
+            DataError: a score is not finite.
+        """
         return self._result([self._seen(scorer) for scorer in scorers])
 
     def judge_whole(self, score: Callable[[Judged], float]) -> Result:
@@ -114,6 +119,9 @@ class Contest:
         whole, maps = [], []
         for sample in self.samples:
             cells = scorer(sample)
+            if not np.isfinite(cells).all():
+                # Comparisons with NaN are all false: it would count as a score below all others.
+                raise DataError(f"{sample.name}: its scores are not finite: expected numbers")
             whole.append(sample_score(cells))
             if sample.truth is not None:
                 maps.append(sample.expand(cells))

@@ -28,13 +28,18 @@ def ordered(entries: Sequence[Entry], by: str) -> tuple[Entry, ...]:
 def compared(found: Outcome, results: dict[str, Result], by: str) -> Outcome:
     recipes, others = found.of(RECIPE), [*found.of(LINE), *found.of(FLOOR)]
 
-    def difference(a: Entry, b: Entry) -> list[Difference]:
-        less = results[a.name].less(results[b.name], ALL, by)
+    def difference(a: Entry, b: Entry, kind: str = ALL) -> list[Difference]:
+        less = results[a.name].less(results[b.name], kind, by)
         return [] if less is None else [Difference(a.name, b.name, *less)]
 
     pairs = [one for at, a in enumerate(recipes) for b in recipes[at + 1 :] for one in difference(a, b)]
     against = [one for a in recipes for b in others for one in difference(a, b)]
-    return replace(found, pairs=tuple(pairs), against=tuple(against))
+    kinds = {
+        kind: tuple(one for b in recipes[1:] for one in difference(recipes[0], b, kind))
+        for kind in results[recipes[0].name].tables
+        if kind != ALL
+    }
+    return replace(found, pairs=tuple(pairs), against=tuple(against), kinds=kinds)
 
 
 def numbers(

@@ -137,9 +137,12 @@ def _numbers(path: Path) -> NDArray[np.float64]:
     try:
         lines = path.read_text(encoding="utf-8").replace(",", " ").split("\n")
         rows = [[float(word) for word in line.split()] for line in lines if line.strip()[:1] in _DIGITS]
-        return np.array(rows, dtype=np.float64).reshape(len(rows), -1)
+        table = np.array(rows, dtype=np.float64).reshape(len(rows), len(rows[0]) if rows else 0)
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise DataError(f"{path}: is no table of labels: {error}") from None
+    if not np.isfinite(table).all():
+        raise DataError(f"{path}: is no table of labels: its numbers are not all finite")
+    return table
 
 
 _DIGITS = tuple("+-.0123456789")

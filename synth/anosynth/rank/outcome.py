@@ -88,6 +88,7 @@ class Outcome:
         entries: recipes best first, then lines best first, then the floor; recipes as given without real defects.
         pairs: every recipe against each one after it.
         against: every recipe against each line.
+        kinds: by kind of defect, the first recipe against each other one on these alone; not part of the record.
         looks: by recipe what its anomalies are like without regard to any head: "coverage" as `coverage.describe`
             gives it, "shortcut" as `shortcut.shortcut` gives it; None for what could not be had.
         missed: by recipe the real defects that its heads pass over, as `missed.missed` gives it.
@@ -102,6 +103,7 @@ class Outcome:
     entries: tuple[Entry, ...] = ()
     pairs: tuple[Difference, ...] = ()
     against: tuple[Difference, ...] = ()
+    kinds: Mapping[str, tuple[Difference, ...]] = field(default_factory=dict)
     looks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     missed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     conclusion: tuple[str, ...] = ()

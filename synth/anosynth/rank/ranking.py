@@ -208,7 +208,8 @@ class _Ranking:
         if contest is None:
             return entry, first
         self.heads[recipe.name], self.results[recipe.name] = heads, contest.judge(heads)
-        entry = replace(entry, validation=sum(checks) / len(checks))
+        known = [check for check in checks if check == check]
+        entry = replace(entry, validation=sum(known) / len(known) if known else float("nan"))
         return filled(entry, self.results[recipe.name]), first
 
     def _protocol(self, space: _space.Space, training: Sequence[Judged]) -> dict[str, Any]:

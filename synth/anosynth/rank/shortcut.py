@@ -195,12 +195,9 @@ def null_edit(
 
 def _edits(generator: ImageGenerator, image: Image, stream: Rng) -> list[Edit]:
     """Return what the generator means to do; raises what makes it draw again."""
-    free = np.ones(image.shape, dtype=np.bool_) if image.foreground is None else image.foreground.copy()
-    seat, edits = seated(image, generator.place, generator.centre), list[Edit]()
-    for number in range(generator.instances):
-        edit = generator.edit(seat, stream.child("defect", number), free)
-        edits.append(edit)
-        free = edit.cleared(free)
+    free = np.ones(image.shape, dtype=np.bool_) if image.foreground is None else image.foreground
+    seat = seated(image, generator.place, generator.centre)
+    edits = generator.edits(seat, stream, free)
     labelled(generator, seat, edits)
     return edits
 

@@ -18,7 +18,7 @@ NAMES = {
 
 _OF_CLOUDS = {"image": "object", "pixel": "point"}
 
-_FEW, _DISTINCT, _CEILING = 20, 0.02, 0.995
+_FEW, _CEILING = 20, 0.995
 
 
 def names_of(protocol: Mapping[str, Any]) -> dict[str, str]:
@@ -83,19 +83,19 @@ def _ahead(outcome: Outcome, recipes: list[Entry], name: str) -> str:
 
 
 def _kinds(outcome: Outcome) -> Iterator[str]:
-    """Yield the kinds of defects for which another recipe than the first is best."""
-    recipes, by = outcome.of(RECIPE), outcome.by
-    for kind in outcome.data["real"] if recipes[0].kinds else []:
-        ranked = sorted(recipes, key=lambda one: -_value(one, kind, by))
-        lead = _value(ranked[0], kind, by) - _value(recipes[0], kind, by)
-        if ranked[0] is not recipes[0] and lead > _DISTINCT:
-            first, other = _value(recipes[0], kind, by), _value(ranked[0], kind, by)
-            yield f"for {kind}, {ranked[0].name} does better: {other:.3f} against {first:.3f} of {recipes[0].name}"
+    """Yield the kinds of defects for which another recipe is beyond doubt better than the first."""
+    for kind, differences in outcome.kinds.items():
+        better = [one for one in differences if one.sign < 0]
+        if better:
+            best = min(better, key=lambda one: one.figure.value)
+            first, other = (_value(outcome, name, kind) for name in (best.a, best.b))
+            yield f"for {kind}, {best.b} does better: {other:.3f} against {first:.3f} of {best.a}"
 
 
-def _value(entry: Entry, kind: str, by: str) -> float:
-    figure = entry.kinds.get(kind, {}).get(by)
-    return float("-inf") if figure is None else figure.value
+def _value(outcome: Outcome, name: str, kind: str) -> float:
+    figure = next(one for one in outcome.of(RECIPE) if one.name == name).kinds[kind][outcome.by]
+    assert figure is not None
+    return figure.value
 
 
 def _signed(less: Difference) -> str:

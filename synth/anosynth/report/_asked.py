@@ -47,11 +47,10 @@ def _panels(seen: Statistics, header: Mapping[str, Any]) -> str:
     panels.append(_sizes_figure(change_name(seen.family) + mixed, seen.change, _of_change(seen)))
     if seen.places.total:
         panels.append(_places(seen))
-    counted = sum(seen.attempts.values())
-    if counted:
+    if seen.attempts:
         panels.append(_panel("Draws needed", _attempts(seen)))
-    if seen.splits:
-        panels.append(_panel("Splits", _splits(seen, header.get("split"))))
+    if len(_split_names(seen, header)) > 1:
+        panels.append(_panel("Splits", _splits(seen, header)))
     if seen.reasons:
         panels.append(_panel(f"Skipped, {thousands(seen.statuses['skipped'])}", _reasons(seen.reasons), "wide"))
     return "".join(panels)
@@ -111,15 +110,25 @@ def _bars(counts: Mapping[str, int], total: int, marks: Mapping[str, float]) -> 
     return f'<ul class="meters">{rows}</ul>'
 
 
-def _splits(seen: Statistics, shares: Any) -> str:
-    names = [*(n for n in SPLITS if n in seen.splits), *sorted(set(seen.splits) - set(SPLITS))]
-    statuses = [s for s in ("made", "copied") if any(seen.splits[n][s] for n in names)]
-    asked = dict(zip(SPLITS, shares, strict=False)) if isinstance(shares, Sequence) else {}
-    asked = {name: share for name, share in asked.items() if is_number(share)}
-    names += [name for name in SPLITS if asked.get(name, 0) > 0 and name not in names]
+def _shares(header: Mapping[str, Any]) -> dict[str, float]:
+    """Return which share of the sources each split was to have; none if the header does not tell."""
+    shares = header.get("split")
+    told = dict(zip(SPLITS, shares, strict=False)) if isinstance(shares, Sequence) else {}
+    return {name: float(share) for name, share in told.items() if is_number(share)}
+
+
+def _split_names(seen: Statistics, header: Mapping[str, Any]) -> list[str]:
+    """Return the splits that samples are in or were to be in, training first."""
+    names = {*seen.splits, *(name for name, share in _shares(header).items() if share > 0 and seen.splits)}
+    return sorted(names, key=lambda name: (SPLITS.index(name) if name in SPLITS else len(SPLITS), name))
+
+
+def _splits(seen: Statistics, header: Mapping[str, Any]) -> str:
+    asked = _shares(header)
+    statuses = [s for s in ("made", "copied") if any(counts[s] for counts in seen.splits.values())]
     head = "".join(f'<th scope="col" class="n">{name}</th>' for name in [*statuses, *(["asked"] if asked else [])])
     rows = ""
-    for name in sorted(names, key=lambda n: (SPLITS.index(n) if n in SPLITS else len(SPLITS), n)):
+    for name in _split_names(seen, header):
         cells = [thousands(seen.splits[name][status] if name in seen.splits else 0) for status in statuses]
         cells += [percent(asked.get(name))] if asked else []
         rows += f'<tr><th scope="row">{escape(name)}</th>' + "".join(f'<td class="n">{c}</td>' for c in cells) + "</tr>"

@@ -62,7 +62,9 @@ def sizes(seen: Sizes, about: str) -> str:
     low, high, counts = seen.bins()
     foot, median = f'<path class="axis" d="M0 {_p(_HEIGHT - _FOOT)}H{_p(_WIDTH)}"/>', seen.kept.median()
     if median and median > 0:
-        x = _WIDTH * min(max(math.log(median / low) / math.log(high / low), 0), 1)
+        # A single bar stands for one value or little more, wherever in its bin that lies.
+        place = min(max(math.log(median / low) / math.log(high / low), 0), 1) if len(counts) > 1 else 0.5
+        x = _WIDTH * place
         foot += f'<path class="median" d="M{_p(x)} 0V{_p(_HEIGHT)}"/>'
     return bars(counts, foot=foot, about=about)
 

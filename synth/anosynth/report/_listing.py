@@ -77,7 +77,8 @@ def card(index: int, name: str, record: Record, view: View, fixed: Mapping[str, 
         facts.append(("foreground", WHOLE if share is None else percent(share)))
     listed = "".join(f"<div><dt>{key}</dt><dd>{escape(value)}</dd></div>" for key, value in facts if value != NONE)
     varied, further, count = _values(record, fixed)
-    more = f'<details class="more"><summary>{count} fixed values</summary>{further}</details>' if count else ""
+    values = "1 fixed value" if count == 1 else f"{count} fixed values"
+    more = f'<details class="more"><summary>{values}</summary>{further}</details>' if count else ""
     part = f' data-part="{part_of(view)}"' if "foreground" in view else ""
     return (
         f'<article class="card" id="view-{index}" {_data(record)}{part} aria-label="{escape(name)}">'
@@ -141,16 +142,15 @@ def foreground(header: Mapping[str, Any], seen: Foreground, views: Mapping[str, 
     said += [f"{name} {header[name]}" for name in ("roi", "exclude", "prior") if header.get(name)]
     tiles = (
         f'<li class="tile"><b>{thousands(seen.found)} of {thousands(seen.photos)}</b> '
-        "<span>photos with a part of their own</span></li>"
+        "<span>photos in which a part was found</span></li>"
     )
     middle = seen.shares.median()
     if middle is not None:
         ends = f", {percent(seen.least)} to {percent(seen.most)}" if seen.found > 1 else ""
-        span = f"of the frame{ends}"
-        tiles += f'<li class="tile"><b>{percent(middle)}</b> <span>median size of the part {span}</span></li>'
+        tiles += f'<li class="tile"><b>{percent(middle)}</b> <span>of the frame is the part (median){ends}</span></li>'
     note = f"Where defects may lie: {'; '.join(said)}. " if said else "Where defects may lie. "
     if seen.found < seen.photos:
-        note += "On a photo without a part of its own, they may lie anywhere: the whole image. "
+        note += "Where no part was found, anywhere: the whole image. "
     outlines = (
         '<button type="button" class="chip" id="outlines" aria-pressed="false" hidden>outline it in all views</button>'
     )

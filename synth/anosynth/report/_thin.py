@@ -40,13 +40,18 @@ def thin(points: Array, rows: Rows, count: int) -> Rows:
     size = extent / math.sqrt(count)
     near -= low
     slots = 1 << (7 + count.bit_length())
+    enough: list[tuple[int, float]] = []
     for _ in range(_TRIES):
         found = int(np.count_nonzero(np.bincount(_slot(near / size, slots), minlength=slots)))
-        if 0.9 * count <= found <= count:
-            break
+        if found >= 0.9 * count:
+            enough.append((found, size))
+            if found <= count:
+                break
         # A surface fills cells in inverse proportion to their size squared; for curves and volumes the same step
         # still runs towards the goal, only slower.
         size = max(size * math.sqrt(found / (0.95 * count)), 1e-12 * extent)
+    # A few cells more or fewer can be a leap over the goal: then rather the grid with some too many.
+    size = min(enough)[1] if enough else size
     return _strided(rows[_nearest_to_centre(near / size, slots)], count)
 
 

@@ -15,6 +15,25 @@ function ramp(t, neutral) {
   return [0, 1, 2].map((c) => from[c] + f * (to[c] - from[c]));
 }
 
+/* Into a legend: the colours of signed effects over what their ends and their middle say, each [before, value, after]. */
+function scaled(legend, neutral, ends) {
+  const box = make("div", "ramp", "", legend), bar = make("i", "", "", box), ticks = make("div", "ticks", "", box);
+  const stops = STOPS.map(([t]) => `rgb(${ramp(t, neutral).map(Math.round).join(" ")}) ${50 + 50 * t}%`);
+  bar.style.background = `linear-gradient(90deg, ${stops.join(", ")})`;
+  for (const [before, value, after] of ends) {
+    const tick = make("span", "", before, ticks);
+    make("b", "", value, tick);
+    tick.append(after);
+  }
+}
+
+/* Into a legend: a colour and what it stands for. */
+function swatch(legend, rgb, text) {
+  const item = make("span", "swatch", "", legend);
+  make("i", "", "", item).style.background = `rgb(${rgb.join(" ")})`;
+  item.append(text);
+}
+
 function unpack(text, Type) {
   const raw = atob(text), bytes = new Uint8Array(raw.length);
   for (let i = 0; i < raw.length; i++) bytes[i] = raw.charCodeAt(i);
@@ -117,29 +136,18 @@ function cloud(stage, redraw) {
 
   function explain() {
     legend.replaceChildren();
-    const unit = data.unit ? ` ${data.unit}` : "", swatch = (rgb, text) => {
-      const item = make("span", "swatch", "", legend);
-      make("i", "", "", item).style.background = `rgb(${rgb.map(Math.round).join(" ")})`;
-      item.append(text);
-    };
-    const neutral = colour("--neutral");
+    const unit = data.unit ? ` ${data.unit}` : "", neutral = colour("--neutral");
     if (!data.count.before && !data.count.after) { legend.append("no valid points"); return; }
-    if (state.label) { swatch(LABEL, "labelled"); swatch(colour("--faint"), "not labelled"); return; }
+    if (state.label) { swatch(legend, LABEL, "labelled"); swatch(legend, colour("--faint"), "not labelled"); return; }
     if (state.mode !== "difference") { legend.append(`${data.count[state.mode].toLocaleString("en")} points`); return; }
     if (data.peak > 0) {
-      const box = make("div", "ramp", "", legend), bar = make("i", "", "", box), ticks = make("div", "ticks", "", box);
-      const stops = STOPS.map(([t]) => `rgb(${ramp(t, neutral).map(Math.round).join(" ")}) ${50 + 50 * t}%`);
-      bar.style.background = `linear-gradient(90deg, ${stops.join(", ")})`;
-      for (const [before, value, after] of [["", -data.peak, " inward"], ["", 0, ""], ["outward ", data.peak, ""]]) {
-        const tick = make("span", "", before, ticks);
-        make("b", "", signed(value) + (value ? unit : ""), tick);
-        tick.append(after);
-      }
+      const [low, high] = [-data.peak, data.peak].map((value) => signed(value) + unit);
+      scaled(legend, neutral, [["", low, " inward"], ["", "0", ""], ["outward ", high, ""]]);
     }
     const { marked, removed } = parts;
     const other = Array.from(marked.flags).some((flag, i) => flag && marked.height[i] === 0);
-    if (removed.n || other) swatch(OTHER, "added or removed");
-    if (!data.peak) swatch(neutral, "unchanged");
+    if (removed.n || other) swatch(legend, OTHER, "added or removed");
+    if (!data.peak) swatch(legend, neutral, "unchanged");
   }
 
   function measure(width) {

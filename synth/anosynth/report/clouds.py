@@ -70,6 +70,8 @@ def _mesh_view(anomaly: Anomaly) -> dict[str, Any]:
         np.concatenate([np.where(label, height, 0), np.zeros(pad)]),
         np.concatenate([label, np.zeros(pad, dtype=np.bool_)]),
         unit=after.unit,
+        # The highest vertex need not be among the points.
+        peak=float(np.abs(anomaly.effect[anomaly.mask]).max(initial=0.0)),
     )
 
 

@@ -73,24 +73,13 @@ function image(stage, redraw) {
     }
     if (state.mode === "effect" && data.peak > 0) {
       shown.remove();
-      const box = make("div", "ramp", "", legend), bar = make("i", "", "", box), ticks = make("div", "ticks", "", box);
-      const stops = STOPS.map(([t]) => `rgb(${ramp(t, colour("--neutral")).map(Math.round).join(" ")}) ${50 + 50 * t}%`);
-      bar.style.background = `linear-gradient(90deg, ${stops.join(", ")})`;
-      for (const [before, value, after] of [["", -data.peak, " darker"], ["", 0, ""], ["lighter ", data.peak, ""]]) {
-        const tick = make("span", "", before, ticks);
-        make("b", "", signed(100 * value) + (value ? "\u00a0%" : ""), tick);
-        tick.append(after);
-      }
+      const [low, high] = [-data.peak, data.peak].map((value) => `${signed(100 * value)}\u00a0%`);
+      scaled(legend, colour("--neutral"), [["", low, " darker"], ["", "0", ""], ["lighter ", high, ""]]);
     }
-    const swatch = (rgb, text) => {
-      const item = make("span", "swatch", "", legend);
-      make("i", "", "", item).style.background = `rgb(${rgb.join(" ")})`;
-      item.append(text);
-    };
     const defects = data.instances > 1 ? `, ${data.instances} defects` : "";
     if (state.mode === "mask") legend.append(`white: labelled${defects}`);
-    else if (state.label) swatch(LABEL, `labelled${defects}`);
-    if (state.part && data.foreground != null) swatch(PART, `defects may lie here, ${number(100 * data.foreground)}\u00a0%`);
+    else if (state.label) swatch(legend, LABEL, `labelled${defects}`);
+    if (state.part && data.foreground != null) swatch(legend, PART, `defects may lie here, ${number(100 * data.foreground)}\u00a0%`);
     else if (state.part && data.foreground === null) legend.append("defects may lie anywhere: whole image");
   }
 

@@ -13,7 +13,7 @@ from importlib.resources import files
 from typing import Any
 
 from anosynth.report._asked import SPLITS, asked_and_made
-from anosynth.report._listing import Record, card, chips, foreground, peak_name, row, status_of
+from anosynth.report._listing import STATUSES, Record, card, chips, foreground, peak_name, row, status_of
 from anosynth.report._text import NONE, compact, escape, mapping, percent, pretty_json, script_json, thousands
 from anosynth.report.statistics import Statistics
 
@@ -22,7 +22,6 @@ TABLE_ROWS = 5000
 
 # One scope; a kind of view is one file and a line in page.js.
 _SCRIPTS = ("surfels.js", "cloud.js", "inflate.js", "layers.js", "image.js", "page.js")
-_STATUSES = ("made", "copied", "skipped")
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 
 
@@ -74,6 +73,7 @@ def render(
         "samples_note": _samples_note(sum(statistics.statuses.values())),
         "peak": peak_name(family),
         "rows": "\n".join(row(r, cards, statistics.fixed(r), family) for r in listing.listed()),
+        "no_views": "" if views else " hidden",
         "views_note": _views_note(statistics, views),
         "cards": "\n".join(
             card(i, name, by_id.get(name, {}), views[name], statistics.fixed(by_id.get(name, {})), family)
@@ -136,7 +136,7 @@ def _brand(header: Mapping[str, Any]) -> str:
 
 def _tiles(seen: Statistics) -> str:
     used = sum(bool(one.made or one.skipped) for name, one in seen.generators.items() if name != NONE)
-    tiles = [(name, thousands(seen.statuses[name]), name) for name in _STATUSES]
+    tiles = [(name, thousands(seen.statuses[name]), name) for name in STATUSES]
     tiles.append(("generators", thousands(used), "generator" if used == 1 else "generators"))
     middle = seen.area.kept.median()
     if middle is not None:
@@ -149,7 +149,7 @@ def _tiles(seen: Statistics) -> str:
 def _filters(seen: Statistics) -> str:
     generators = {name: one.made + one.skipped for name, one in seen.generators.items()}
     groups: list[tuple[str, str, Mapping[str, int], tuple[str, ...]]] = [
-        ("status", "statuses", seen.statuses, _STATUSES),
+        ("status", "statuses", seen.statuses, STATUSES),
         ("split", "splits", {name: sum(counts.values()) for name, counts in seen.splits.items()}, SPLITS),
         ("generator", "generators", {name: count for name, count in generators.items() if count}, ()),
     ]
@@ -170,8 +170,6 @@ def _samples_note(total: int) -> str:
 
 
 def _views_note(seen: Statistics, views: Mapping[str, Mapping[str, Any]]) -> str:
-    if not views:
-        return '<p class="note">There is nothing to draw in this report.</p>'
     made = seen.statuses["made"]
     left_out = f"{thousands(len(views))} of {thousands(made)} made samples are drawn. " if len(views) < made else ""
     manuals = {

@@ -32,6 +32,7 @@ def cloud_view(
     valid_before: Array | None = None,
     unit: str | None = None,
     limit: int = 6000,
+    peak: float | None = None,
 ) -> dict[str, Any]:
     """Return the view of a changed cloud: JSON-ready, at most about 80 kB at the default limit.
 
@@ -49,13 +50,14 @@ def cloud_view(
             that are exactly (0, 0, 0), as in organised maps.
         unit: name of the coordinates' unit, or None.
         limit: budget in points, >= 16.
+        peak: largest |height| of the part, if `after` is but a selection of its points; at least theirs is taken.
 
     Returns:
         A dict of kind `cloud`. A coordinate is `low + step * q` of its (3,) uint16 q. `plain` are points that neither
         moved nor are labelled, `marked` all others of `after`, each with `height` (int16, times `height_step`) and
         `flags` (uint8: 1 labelled, 2 not in `before`); `origin` are the places of `before` that chosen marked points
         left, `removed` points of `before` that are gone. All are base64 of little-endian bytes. `look` is the
-        direction from the part to the viewer, `peak` the largest |height| of all valid points, `count` the numbers of
+        direction from the part to the viewer, `peak` the largest |height|, `count` the numbers of
         valid points before thinning.
 
     Raises:
@@ -86,7 +88,7 @@ def cloud_view(
         "origin": before[origin].astype(np.float64),
         "removed": before[removed].astype(np.float64),
     }
-    peak = float(np.abs(height[marked_all]).max()) if len(marked_all) else 0.0
+    peak = max(float(np.abs(height[marked_all]).max()) if len(marked_all) else 0.0, peak or 0.0)
     came = after[origin].astype(np.float64) - groups["origin"]
     outward = (came * np.sign(height[origin])[:, None]).sum(axis=0)
     totals = (len(plain_all), len(marked_all), len(gone_all))

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from anosynth.datasets.features import FITTED
+from anosynth.datasets.layout import walk
 from anosynth.datasets.truth import placed
 from anosynth.errors import DataError, ParameterError
 from anosynth.io.tensors import read_state, write_state
 from anosynth.params import Choice, Range
 from anosynth.recipe import Recipe, Vary
 
+from ._inputs import unwritten
 from ._maps import Maps
 from .manifest import is_manifest
 
@@ -89,7 +91,7 @@ def begin(plan: Plan, out: Path) -> Plan:
 def _keep(out: Path, tensors: dict[str, Any], texts: dict[str, str]) -> None:
     """Write what was learned, unless samples in OUT were made with something else: their lines must stay true."""
     home = out / FITTED
-    if home.exists() and any(path.suffix != ".lock" for path in out.glob("manifest*") if is_manifest(path.name)):
+    if home.exists() and any(is_manifest(path.name) for path in out.glob("manifest*")):
         held, _ = read_state(home)
         if set(held) != set(tensors) or any(not np.array_equal(held[name], tensors[name]) for name in held):
             raise DataError(
@@ -157,8 +159,7 @@ def _fit(recipe: Recipe, given: FeatureReading, files: list[Path], *, strict: bo
         if not strict and {"centres", "samples"} & set(template(vary).names_learned()):
             _check_several(vary.generator.name, files, given)
         module = _module(vary)
-        first: list[Maps] = []
-        module.fit(_batches(files, given, strict, module, first))
+        module.fit(_batches(files, given, strict, module))
         for name, values in module.state_dict().items():
             found[_name(recipe, index, name)] = values.numpy()
     return found
@@ -174,7 +175,7 @@ def _check_several(name: str, files: list[Path], given: FeatureReading) -> None:
         )
 
 
-def _batches(files: list[Path], given: FeatureReading, strict: bool, module: Any, first: list[Maps]) -> Iterator[Any]:
+def _batches(files: list[Path], given: FeatureReading, strict: bool, module: Any) -> Iterator[Any]:
     """Yield (B, C, H, W) or (B, P, C) tensors of the samples of files, one after the other.
 
     With `strict` a bad file is an error; else its own job will say what is wrong with it.
@@ -184,11 +185,12 @@ def _batches(files: list[Path], given: FeatureReading, strict: bool, module: Any
     from .of_features import maps_of
 
     waiting: list[Any] = []
+    first: Maps | None = None
     problem = ""
     for path in files:
         maps = maps_of(path, given)
         try:
-            alike = [*first, maps][0]
+            alike = maps if first is None else first
             if (maps.cells_shape, maps.channels) != (alike.cells_shape, alike.channels):
                 raise DataError(
                     f"{path}: {maps}: expected {alike.channels} channels on {alike.cells_shape} cells as the first"
@@ -197,8 +199,8 @@ def _batches(files: list[Path], given: FeatureReading, strict: bool, module: Any
             for i in range(len(maps)):
                 values = maps.sample(i)
                 waiting.append(values if isinstance(values, torch.Tensor) else torch.from_numpy(values.copy()))
-                if not first:
-                    first.append(maps)
+                if first is None:
+                    first = maps
                     module.channel_dim, module.grid = (1, None) if grid_like else (2, maps.grid)
                 if len(waiting) == BATCH:
                     yield torch.stack(waiting)
@@ -209,7 +211,7 @@ def _batches(files: list[Path], given: FeatureReading, strict: bool, module: Any
             problem = problem or str(error)
     if waiting:
         yield torch.stack(waiting)
-    if not first:
+    if first is None:
         raise DataError(problem or "--fit: no features: expected at least one sample")
 
 
@@ -221,10 +223,6 @@ def _normals(plan: Plan) -> list[Path]:
     home = Path(given.fit)
     if home.is_file():
         return [home]
-    from anosynth.datasets.layout import walk
-
-    from .plan import unwritten
-
     if not home.is_dir():
         raise DataError(f"--fit: {home}: no such file or folder")
     named = plan.layout.named(home, unwritten(home, walk(home, plan.layout.suffixes)))

@@ -17,6 +17,7 @@ from anosynth.errors import AnosynthError, DataError, WriteError
 from anosynth.io.atomic import atomic_write
 from anosynth.io.inner import fault, inside, printable
 
+from ._strangers import hash64
 from .execute import file_sha256
 from .manifest import parsed
 from .sinks import Sink
@@ -104,7 +105,7 @@ class Known:
         for path, content in found.items():
             if why := fault(path):
                 raise DataError(f"{shard.path}: {printable(record['id'])}: names `{printable(path)}`, {why}")
-            row = (_short(path), _short(str(content)))
+            row = (hash64(path), hash64(str(content)))
             held = self._table.execute("SELECT content FROM file WHERE name = ?", row[:1]).fetchone()
             if held is None:
                 self._table.execute("INSERT INTO file VALUES (?, ?)", row)
@@ -113,12 +114,6 @@ class Known:
 
     def close(self) -> None:
         self._table.close()
-
-
-def _short(text: str) -> int:
-    # 64 bits: that two of ten million names share them has a chance of one in four hundred thousand.
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).digest()
-    return int.from_bytes(digest, "big", signed=True)
 
 
 def bring_all(shards: Sequence[Shard], header: Mapping[str, Any], sink: Sink, out: Path, move: bool) -> int:

@@ -16,6 +16,8 @@ from anosynth.params import METRES, Area, Size, split_length
 from .manifest import manifests, read_lines
 
 if TYPE_CHECKING:
+    from anosynth.datasets.layout import Source
+
     from .ladder import Ladder
 
 TABLE = "ladder.csv"
@@ -46,7 +48,7 @@ def write_table(plan: Ladder, out: Path) -> int:
         attempts.setdefault((job.source.key, cell.size, cell.repeat), set()).add(record["stats"]["attempts"])
         sample = next(o["path"] for o in record["outputs"] if o["role"] == "sample")
         if job.source.key not in frames:
-            frames[job.source.key] = _frame(plan.root / job.source.path) if plan.layout.family == "images" else None
+            frames[job.source.key] = _frame(plan, job.source)
         size = job.generator.get(plan.size, "") if plan.size else ""
         pixels, millimetres = lengths(plan.generator, plan.size, size, frames[job.source.key], plan.reading.mm_per_px)
         where, graded = [job.id, sample, 1, plan.generator.name], plan.severities[cell.severity]
@@ -59,6 +61,14 @@ def write_table(plan: Ladder, out: Path) -> int:
     with atomic_write(out / TABLE) as file:
         file.write(text.getvalue().encode("utf-8", "surrogateescape"))
     return sum(1 for made in attempts.values() if len(made) == 1)
+
+
+def _frame(plan: Ladder, source: Source) -> tuple[int, int] | None:
+    if plan.layout.family != "images":
+        return None
+    from .of_images import frame
+
+    return frame(plan.root / source.path)
 
 
 def lengths(
@@ -89,22 +99,6 @@ def lengths(
         if unit not in (None, "px"):
             pixels = number * METRES[str(unit)] * 1e3 / (mm_per_px or math.nan)
     return pixels, None if mm_per_px is None else pixels * mm_per_px
-
-
-def _frame(path: Path) -> tuple[int, int] | None:
-    """Return height and width of a photo as the head of its file says, None if it cannot be told."""
-    import warnings
-
-    from PIL import Image
-
-    try:
-        with warnings.catch_warnings():
-            # Nothing is decoded here: photos of any size are fine.
-            warnings.simplefilter("ignore")
-            with Image.open(path) as image:
-                return image.height, image.width
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None
 
 
 def _short(value: float | None) -> str:

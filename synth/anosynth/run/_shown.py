@@ -18,9 +18,11 @@ from anosynth.io.inner import inside
 from anosynth.io.tensors import read_state
 from anosynth.seeding import as_rng
 
+from .check import check_record
 from .manifest import manifests, read_lines
 from .of_features import maps_of
 from .reading import Reading
+from .sinks import Sink
 
 _FILES, _SAMPLES, _CELLS = 40, 60, 2400
 """The most files, samples and cells that are looked at for the picture of normals against anomalies."""
@@ -67,6 +69,7 @@ def _cells(out: Path, header: Mapping[str, Any], reading: Reading) -> tuple[NDAr
     made = [record for record in read_lines(manifests(out)[0]) if record.get("status") == "made"]
     files = [made[i] for i in _spread(len(made), _FILES)]
     for record in files:
+        check_record(out, record, Sink(), str(out))
         truth = layout.read_truth(out, record)
         assert truth is not None
         maps = maps_of(out / header["root"] / record["source"]["path"], given)

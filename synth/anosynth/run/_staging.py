@@ -13,14 +13,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from anosynth.errors import AnosynthError, DataError, ParameterError, WriteError
+from anosynth.io.atomic import sweep
 from anosynth.io.inner import fault
 from anosynth.io.remote import Store, cache, url_of
 
 from .execute import Place
-from .manifest import hold, is_manifest, manifest_name, release
+from .manifest import finished_name, hold, is_manifest, manifest_name, release
 from .plan import Batch, Plan, Task
 from .sinks import Record, Sink, elsewhere, remove
 
@@ -29,7 +30,14 @@ _EVERY = 10.0
 
 
 class Stage:
-    """Where a run writes: here, OUT itself. `folder` is where the manifest grows."""
+    """Where a run writes: here, OUT itself.
+
+    Attributes:
+        folder: where the manifest grows.
+        shared: whether that is one folder for all shards, so that its locks hold for all of them.
+    """
+
+    shared: ClassVar[bool] = True
 
     def __init__(self, out: Path) -> None:
         self.folder = out
@@ -53,6 +61,8 @@ class Stage:
             raise WriteError(f"{self.folder}: holds the input\nhint: choose a folder of its own for OUT")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            # What killed runs left was never meant to stay, and says nothing of whose folder this is.
+            sweep(self.folder)
             return [entry.name for entry in self.folder.iterdir()]
         except FileExistsError:
             raise WriteError(f"{self.folder}: is not a folder") from None
@@ -76,6 +86,8 @@ class RemoteStage(Stage):
     Raises:
         ParameterError: the plan cannot be written there; the message says why.
     """
+
+    shared: ClassVar[bool] = False
 
     def __init__(self, url: str, plan: Plan, *, processes: bool, everything: bool) -> None:
         self._name = manifest_name(plan.shard)
@@ -119,7 +131,7 @@ class RemoteStage(Stage):
                 self._fetch(name, sizes[name])
             for path in self.folder.glob("manifest*"):
                 # What nobody has there any more is of a data set that was removed.
-                if is_manifest(path.name) and not any(name.startswith(_stem(path.name)) for name in sizes):
+                if is_manifest(path.name) and not any(name.startswith(finished_name(path.name)) for name in sizes):
                     path.unlink()
         finally:
             release(self.folder / self._name, guard)
@@ -234,7 +246,3 @@ class Uploaded(Sink):
 
     def opened(self, record: Record, place: Place) -> AbstractContextManager[Path]:
         raise DataError(f"{self.store.url}: expected its mirror")
-
-
-def _stem(name: str) -> str:
-    return name.removesuffix(".part").removesuffix(".prior").removesuffix(".lock").lstrip(".")

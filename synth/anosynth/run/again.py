@@ -15,12 +15,13 @@ from anosynth.io.inner import printable
 from anosynth.io.remote import here, url_of
 from anosynth.recipe import Recipe
 
-from .check import Finding, header_of, place_of, rows, told
+from .check import Finding, header_of, place_of, rows
 from .drive import run
 from .execute import job_of
 from .manifest import manifest_name, manifests, read_lines
 from .plan import Job, Plan
 from .sinks import find_sink, unlike
+from .sound import told
 
 
 @dataclass(frozen=True)

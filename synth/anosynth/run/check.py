@@ -7,19 +7,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from anosynth.datasets._names import remark
 from anosynth.datasets.layout import find_layout
-from anosynth.errors import AnosynthError, DataError
+from anosynth.errors import AnosynthError, DataError, WriteError
 from anosynth.io.images import limited
-from anosynth.io.inner import inner, leading_out
+from anosynth.io.inner import inner, leading_out, printable
 from anosynth.io.remote import here
 from anosynth.seeding import SCHEME
 
+from ._strangers import Named
 from .execute import Place, execute, family_of, file_sha256, job_of, load
 from .manifest import division, manifest_name, manifests, read_lines
 from .reading import Reading
 from .sinks import Sink, elsewhere, find_sink, unlike
-from .sound import check, check_header, refuse_functions
-from .sound import told as told
+from .sound import check, check_header, refuse_functions, told
+
+_SHOWN = 5
+"""Files that a remark names."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,8 @@ def verify(out: Path | str, root: Path | str | None = None, *, functions: bool =
     Every named file must be there with its hash; the labels must be what differs from the source: no changed element
     outside the mask, no unchanged one inside (where the source is at hand and the format keeps the order of points).
     Where nothing is stored (sink `recipe`), each sample is made again and must have the recorded hashes. Of an OUT or a
-    root by URL it is the mirror on this machine that is looked at: see `anosynth.io.remote`.
+    root by URL it is the mirror on this machine that is looked at: see `anosynth.io.remote`. Files in OUT that nothing
+    names are no finding: a remark says how many there are.
 
     Args:
         functions: run functions that the manifest names, where nothing is stored.
@@ -65,14 +70,19 @@ def verify(out: Path | str, root: Path | str | None = None, *, functions: bool =
         DataError: there is no manifest, it is not readable, or it names a function.
     """
     out, root = here(out), None if root is None else here(root)
+    named = Named()
     for row in rows(out, root, maps=False):
         with told(row.path, row.number):
             row.allow(functions or row.sink.stored)
             finding = _finding(row.place, row.sink, row.record)
+            named.add(row.sink.paths(row.record))
         yield finding
     yield from _missing_tables(out)
-    for name in _missing_shards(out):
+    missing = _missing_shards(out)
+    for name in missing:
         yield Finding(name, "unchecked", "this shard is not here, or not finished")
+    if not missing:
+        _remark_others(out, named)
 
 
 def _finding(place: Place, sink: Sink, record: dict[str, Any]) -> Finding:
@@ -114,10 +124,10 @@ def replay(
 
 
 def _missing_shards(out: Path) -> list[str]:
-    here = {path.name for path in manifests(out)}
-    numbers = sorted({division(name) for name in here})
+    found = {path.name for path in manifests(out)}
+    numbers = sorted({division(name) for name in found})
     whole = [manifest_name((index, number)) for number in numbers for index in range(1, number + 1)]
-    return [name for name in whole if name not in here]
+    return [name for name in whole if name not in found]
 
 
 def _missing_tables(out: Path) -> Iterator[Finding]:
@@ -129,6 +139,20 @@ def _missing_tables(out: Path) -> Iterator[Finding]:
         for table in find_layout(header["layout"]).due(out) if named else []:
             if table in named and not (out / table).is_file():
                 yield Finding(table, "bad", "this table is missing; the line that made the data set writes it again")
+
+
+def _remark_others(out: Path, named: Named) -> None:
+    for path in manifests(out):
+        named.add(Sink().paths(header_of(path)))
+    some, number = list[str](), 0
+    for name in named.others(out):
+        number += 1
+        if len(some) < _SHOWN:
+            some.append(printable(name))
+    if number:
+        files = "1 file that nothing names" if number == 1 else f"{number} files that nothing names"
+        more = ", ..." if number > len(some) else ""
+        remark(f"{out}: holds {files} ({', '.join(some)}{more}): left by a run that was stopped, or not anosynth's")
 
 
 def rows(out: Path, root: Path | None, *, maps: bool) -> Iterator[Row]:
@@ -202,6 +226,8 @@ def _labels_finding(place: Place, sink: Sink, record: dict[str, Any]) -> Finding
             before = load(place.root / job.source.path, place, job)
             with sink.opened(record, place) as folder:
                 truth = place.layout.read_truth(folder, sink.plain(record))
+    except WriteError:
+        raise
     except AnosynthError as error:
         return Finding(record["id"], "bad", str(error))
     except KeyError as error:

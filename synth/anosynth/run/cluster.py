@@ -10,32 +10,23 @@ from __future__ import annotations
 
 import itertools
 import logging
-import os
 import pickle
-import re
 import secrets
-import socket
-import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from anosynth.errors import AnosynthError, DataError, ParameterError
 
+from ._clients import connected, local
 from ._terms import Terms, check, do, mark, remark_slow, terms_of
 
 if TYPE_CHECKING:
     from .engines import Engine, Records, Work
     from .plan import Batch, Plan
-
-CONNECT = 10
-"""Seconds in which a scheduler must answer."""
-
-JOIN = 60
-"""Seconds in which the first worker must have come."""
 
 LEFT = 300
 """Seconds that a run waits for a worker after the last one has gone."""
@@ -44,17 +35,7 @@ _CHUNKS = (4, 64)
 """Tasks in the first and in the last tasks of dask's, of which each costs its scheduler some milliseconds."""
 
 _AHEAD = 3
-_RETRIES = 3
 _LOOK = 10.0
-
-_ENVIRON = {
-    # Dask would have every freed page given back at once, which makes array work up to twice as slow.
-    "MALLOC_TRIM_THRESHOLD_": 268435456,
-    "MALLOC_MMAP_THRESHOLD_": 268435456,
-    "OMP_NUM_THREADS": 1,
-    "OPENBLAS_NUM_THREADS": 1,
-    "MKL_NUM_THREADS": 1,
-}
 
 
 def cluster(workers: int, address: str, plan: Plan, out: Path | str) -> Engine:
@@ -75,7 +56,7 @@ def cluster(workers: int, address: str, plan: Plan, out: Path | str) -> Engine:
         with _session(workers, address, plan, out) as (client, _):
             remark_slow(client)
 
-    def run(batches: Iterable[Batch], work: Work) -> Iterator[Records]:
+    def run(batches: Iterable[Batch], work: Work) -> Generator[Records, None, None]:
         with _session(workers, address, plan, out) as (client, terms):
             yield from _mapped(client, terms, _chunks(batches), work)
 
@@ -173,7 +154,7 @@ def _session(workers: int, address: str, plan: Plan, out: Path | str) -> Iterato
     with ExitStack() as stack:
         stack.enter_context(_quiet())
         terms = terms_of(plan, out, stack.enter_context(mark(out)))
-        client = stack.enter_context(_connected(address) if address else _local(workers))
+        client = stack.enter_context(connected(address) if address else local(workers))
         check(client, terms)
         yield client, terms
 
@@ -199,106 +180,3 @@ def _quiet() -> Iterator[None]:
     finally:
         for log, level in before.items():
             log.setLevel(level)
-
-
-@contextmanager
-def _connected(address: str) -> Iterator[Any]:
-    import dask.config
-    from distributed import Client
-
-    match = _ADDRESS.fullmatch(address)
-    if match is None:
-        raise ParameterError(f"--address: {address}: expected that of a dask scheduler, e.g. tcp://10.0.0.1:8786")
-    if match["scheme"] == "tls" and not dask.config.get("distributed.comm.tls.ca-file", None):
-        raise ParameterError(
-            f"--address: {address}: dask's own configuration names no certificates\n"
-            "hint: set DASK_DISTRIBUTED__COMM__TLS__CA_FILE and what belongs to it"
-        )
-    _knock(address, match["host"].strip("[]"), int(match["port"]), encrypted=match["scheme"] == "tls")
-    try:
-        client = Client(address, timeout=CONNECT, set_as_default=False)
-    except (OSError, TimeoutError):
-        raise DataError(
-            f"--address: {address}: no answer in {CONNECT} s: expected a dask scheduler of a version like this one's"
-        ) from None
-    try:
-        _wait_for_worker(client, address)
-        yield client
-    finally:
-        client.close(timeout=CONNECT)
-
-
-_ADDRESS = re.compile(r"(?:(?P<scheme>tcp|tls)://)?(?P<host>[^/:@\s]+|\[[0-9A-Fa-f:.]+\]):(?P<port>\d{1,5})")
-
-
-def _knock(address: str, host: str, port: int, *, encrypted: bool) -> None:
-    """Raise DataError unless a scheduler answers: dask's own error does not say why, and it may wait for ever."""
-    end, reason = time.monotonic() + CONNECT, ""
-    while (left := end - time.monotonic()) > 0:
-        try:
-            with socket.create_connection((host, port), timeout=left) as there:
-                # Dask's servers speak first: how many pieces their greeting has, in eight bytes.
-                greeting = b"\0" * 8 if encrypted else there.recv(8)
-                if len(greeting) == 8 and int.from_bytes(greeting, "little") < 1000:
-                    return
-                reason = "what answers there is no dask scheduler"
-                break
-        except TimeoutError:
-            reason = f"nothing answers in {CONNECT} s"
-        except (OSError, OverflowError) as error:
-            reason = f"{str(getattr(error, 'strerror', None) or error).lower()} (tried for {CONNECT} s)"
-            # It may be about to start.
-            time.sleep(min(0.5, left))
-    raise DataError(f"--address: {address}: {reason}\nhint: is the scheduler running, and reachable from here?")
-
-
-def _wait_for_worker(client: Any, address: str) -> None:
-    if client.nthreads():
-        return
-    # A cluster that grows on demand has no worker until there is something to do.
-    demand = client.submit(os.getpid, pure=False)
-    sys.stderr.write(f"waiting up to {JOIN} s for a worker of {address}\n")
-    end = time.monotonic() + JOIN
-    while not client.nthreads():
-        if time.monotonic() > end:
-            raise DataError(
-                f"--address: {address}: no worker in {JOIN} s\nhint: dask worker {address} --nworkers N --nthreads 1"
-            )
-        time.sleep(0.2)
-    demand.release()
-
-
-@contextmanager
-def _local(workers: int) -> Iterator[Any]:
-    import dask.config
-    from distributed import Client, LocalCluster
-
-    own = {
-        "distributed.nanny.pre-spawn-environ": _ENVIRON,
-        "distributed.scheduler.allowed-failures": _RETRIES,
-        # Ctrl-C reaches all processes of a terminal, and is the driver's to answer.
-        "distributed.worker.preload": ["import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"],
-        # Dask opens these ports with or without anything to show.
-        "distributed.scheduler.http.routes": [],
-        "distributed.worker.http.routes": [],
-    }
-    with dask.config.set(own):
-        try:
-            local = LocalCluster(
-                n_workers=max(1, workers),
-                threads_per_worker=1,
-                host="127.0.0.1",
-                dashboard_address="127.0.0.1:0",
-                scheduler_kwargs={"dashboard": False},
-                memory_limit=0,
-                # What the driver's own environment says counts for more than what dask is told to set before a start.
-                env={name: str(value) for name, value in _ENVIRON.items()},
-                silence_logs=logging.CRITICAL,
-            )
-        except (RuntimeError, OSError) as error:
-            raise AnosynthError(
-                f"--engine dask: no cluster could be started on this machine: {error}\n"
-                'hint: a script that calls run needs `if __name__ == "__main__":`'
-            ) from None
-        with local, Client(local, timeout=JOIN, set_as_default=False) as client:
-            yield client

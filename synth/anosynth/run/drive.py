@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -20,8 +20,18 @@ from . import engines
 from ._options import sink_record
 from ._staging import Stage, stage_of
 from .execute import Place, family_of
-from .manifest import Manifest, division, hold, is_manifest, manifest_name, read_lines, release
-from .plan import Batch, Job, Plan, Task
+from .manifest import (
+    Manifest,
+    different,
+    division,
+    finished_name,
+    hold,
+    is_manifest,
+    manifest_name,
+    read_lines,
+    release,
+)
+from .plan import Job, Plan, Task
 from .sinks import Sink, find_sink
 from .splits import MAP, write_map
 
@@ -40,6 +50,10 @@ class Summary:
     views: dict[str, Any] = field(default_factory=dict)
 
     def count(self, record: dict[str, Any]) -> None:
+        """Count a record, and take out of it what is no part of the manifest."""
+        self.kept += bool(record.pop("kept", False))
+        if "view" in record:
+            self.views[record["id"]] = record.pop("view")
         self.made += record["status"] == "made"
         self.copied += record["status"] == "copied"
         if record["status"] == "skipped":
@@ -94,26 +108,21 @@ def _run(
     views: int,
 ) -> Summary:
     summary, out = Summary(), stage.folder
-    manifest = Manifest(out, plan.shard)
+    plan, manifest = _begun(plan, stage, overwrite)
     try:
-        if overwrite:
-            _clear(stage, plan.shard)
-        plan = getattr(family_of(plan.layout), "begin", lambda plan, out: plan)(plan, out)
         place = Place(plan.root, out, plan.layout, plan.seed, plan.reading)
-        manifest.start(stage.header(plan))
         stage.grown()
         tasks = _tasks(plan.jobs(), manifest.prior(), 0 if plan.layout.holds_many else views)
-        work = partial(carry_out, place=place, sink=stage.sink(sink))
-        for record in chain.from_iterable(engine(sink.batches(tasks, plan.shard), work)):
-            summary.kept += bool(record.pop("kept", False))
-            if "view" in record:
-                summary.views[record["id"]] = record.pop("view")
-            manifest.add(record)
-            stage.grown()
-            summary.count(record)
-            progress(record)
-            if record["status"] == "skipped" and on_error == "stop":
-                raise DataError(f"{record['reason']}\nhint: --on-error skip goes on without it")
+        work = partial(stage.sink(sink).carry_out, place=place)
+        # Whatever ends this loop, no worker may still write when the manifest is given free.
+        with closing(engine(sink.batches(tasks, plan.shard), work)) as done:
+            for record in chain.from_iterable(done):
+                summary.count(record)
+                manifest.add(record)
+                stage.grown()
+                progress(record)
+                if record["status"] == "skipped" and on_error == "stop":
+                    raise DataError(f"{record['reason']}\nhint: --on-error skip goes on without it")
         # A worker that was killed leaves the file that it was writing.
         sweep(out)
         if sink.name == "files":
@@ -125,11 +134,6 @@ def _run(
         manifest.close()
     stage.finished()
     return summary
-
-
-def carry_out(batch: Batch, place: Place, sink: Sink) -> list[dict[str, Any]]:
-    """Return the records of a batch; what earlier records name and is whole is kept."""
-    return sink.carry_out(batch, place)
 
 
 def _tasks(jobs: Iterator[Job], prior: Iterator[dict[str, Any]], views: int) -> Iterator[Task]:
@@ -156,49 +160,86 @@ def _prepare(plan: Plan, stage: Stage, out: Path | str, overwrite: bool) -> None
             f"{out}: holds files that are not anosynth's ({sorted(entries)[0]}, ...)\n"
             "hint: choose an empty folder, or --overwrite to write among them"
         )
-    sweep(stage.folder)
 
 
-def _clear(stage: Stage, shard: tuple[int, int]) -> None:
+def _begun(plan: Plan, stage: Stage, overwrite: bool) -> tuple[Plan, Manifest]:
+    """Return a plan that has what it learns, and its manifest, with a header and held."""
+    with _turn(stage.folder) if overwrite else nullcontext():
+        if overwrite:
+            _clear(plan, stage)
+        manifest = Manifest(stage.folder, plan.shard)
+        try:
+            plan = getattr(family_of(plan.layout), "begin", lambda plan, out: plan)(plan, stage.folder)
+            manifest.start(stage.header(plan))
+        except BaseException:
+            manifest.close()
+            raise
+    return plan, manifest
+
+
+@contextmanager
+def _turn(out: Path) -> Iterator[None]:
+    """Have shards that start together begin one by one, so that none removes what another has made already."""
+    folder = os.open(out, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _clear(plan: Plan, stage: Stage) -> None:
     """Remove what earlier runs wrote here, by their manifests; other files stay, and those of this run's other shards.
 
     Raises:
         WriteError: another run is writing here, a manifest is not anosynth's, or a file cannot be removed.
     """
-    own, out = manifest_name(shard), stage.folder
-    folder = os.open(out, os.O_RDONLY)
+    found = [path for path in sorted(stage.folder.glob("manifest*")) if is_manifest(path.name)]
+    header = stage.header(plan)
+    doomed = [path for path in found if not _of_fellow(path, header, stage)]
     try:
-        # Shards that start together take turns, so that none removes what the first of them has made already.
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        for path in sorted(out.glob("manifest*")):
-            held = path.with_name(path.name.removesuffix(".part").removesuffix(".prior"))
-            if not is_manifest(path.name) or (held.name != own and division(path.name) == shard[1]):
-                continue
-            guard = hold(held) if held.name != own else None
-            try:
-                _clear_one(stage, path)
-            finally:
-                if guard is not None:
-                    release(held, guard)
+        with ExitStack() as held:
+            # Nothing is removed unless all may be.
+            for manifest in sorted({path.with_name(finished_name(path.name)) for path in doomed}):
+                held.callback(release, manifest, hold(manifest))
+            for path in doomed:
+                # The other shards of this run go by what belongs to all of them, such as what generators learned.
+                _clear_one(stage, path, tables=len(doomed) == len(found))
     except OSError as error:
         if isinstance(error, WriteError):
             raise
-        raise WriteError(f"{error.filename or out}: cannot be removed: {error.strerror}") from None
-    finally:
-        os.close(folder)
+        raise WriteError(f"{error.filename or stage.folder}: cannot be removed: {error.strerror}") from None
 
 
-def _clear_one(stage: Stage, manifest: Path) -> None:
-    number, sink = 0, Sink()
+def _of_fellow(path: Path, header: Mapping[str, Any], stage: Stage) -> bool:
+    """Tell whether a manifest is of another shard of the run that has this header."""
+    index, number = header["shard"]
+    if division(path.name) != number or finished_name(path.name) == manifest_name((index, number)):
+        return False
+    if not stage.shared:
+        return True
+    with suppress(DataError):
+        first = next(read_lines(path), None)
+        # What generators learn comes later, and is kept by a rule of its own.
+        return first is not None and not {*different(header, first)} - {"features"}
+    return False
+
+
+def _clear_one(stage: Stage, manifest: Path, *, tables: bool) -> None:
+    """Remove what a manifest names, and itself; with `tables` what belongs to all shards, too."""
+    sink = Sink()
     with suppress(DataError):  # what follows a damaged line is not known
-        for number, record in enumerate(read_lines(manifest), 1):
-            if number == 1 and record.get("kind") != "header":
+        for number, record in enumerate(read_lines(manifest)):
+            if number:
+                stage.remove(sink.paths(record))
+                continue
+            if record.get("kind") != "header":
                 raise WriteError(f"{manifest}: is not anosynth's\nhint: choose another OUT")
-            if number == 1:
-                sink = find_sink(record)
-            # A header names the tables of the data set, whatever its samples are in.
-            stage.remove((Sink() if number == 1 else sink).paths(record))
-    if division(manifest.name) == 1:
+            if tables:
+                # A header names the tables of the data set as files, whatever its samples are in.
+                stage.remove(Sink().paths(record))
+            sink = find_sink(record)
+    if tables:
         stage.remove(["report.html", MAP])
     stage.remove([manifest.name])
     manifest.unlink(missing_ok=True)

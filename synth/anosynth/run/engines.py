@@ -1,7 +1,8 @@
 """Engines map batches of tasks to their records; all give the same records in the same order.
 
-An engine is a function (batches, work) -> iterator of what `work` returns for each, in their order. It holds a bounded
-number of them and keeps nothing: what was made before a kill is found again by its hashes, not by the engine.
+An engine is a function (batches, work) -> generator of what `work` returns for each, in their order; once that is
+closed, nothing is worked on any more. It holds a bounded number of them and keeps nothing: what was made before a kill
+is found again by its hashes, not by the engine.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ from .plan import Batch, Plan
 
 Records = list[dict[str, Any]]
 Work = Callable[[Batch], Records]
-Engine = Callable[[Iterable[Batch], Work], Iterator[Records]]
+Engine = Callable[[Iterable[Batch], Work], Generator[Records, None, None]]
 
 _CHUNK = 8
 _AHEAD = 3
@@ -60,15 +62,15 @@ def choose(name: str, plan: Plan, out: Path | str, *, workers: int = 0, address:
     return processes(workers) if workers > 1 else serial
 
 
-def serial(batches: Iterable[Batch], work: Work) -> Iterator[Records]:
+def serial(batches: Iterable[Batch], work: Work) -> Generator[Records, None, None]:
     """Do one batch after another in this process."""
-    return map(work, batches)
+    yield from map(work, batches)
 
 
 def processes(workers: int) -> Engine:
     """Return the engine of up to `workers` local processes of one thread; a pool that loses a worker is built again."""
 
-    def run(batches: Iterable[Batch], work: Work) -> Iterator[Records]:
+    def run(batches: Iterable[Batch], work: Work) -> Generator[Records, None, None]:
         chunks = chunked(batches, _CHUNK)
         waiting: deque[list[Batch]] = deque(itertools.islice(chunks, workers))
         # A worker takes longer to start than many a chunk to do: none is started that would have nothing to do.
@@ -133,7 +135,9 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_leave_with_parent)
     try:
         try:
-            for future in [pool.submit(os.getpid) for _ in range(workers)]:
+            with _no_interrupts():
+                started = [pool.submit(os.getpid) for _ in range(workers)]
+            for future in started:
                 future.result()
         finally:
             for name, value in before.items():
@@ -146,9 +150,25 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Have Ctrl-C wait, which reaches all processes of a terminal: one that has only begun to start would tell of it.
+
+    A process inherits from the thread that starts it what is blocked.
+    """
+    # Its start would unblock the signal again.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _leave_with_parent() -> None:
     """End this worker when its driver dies: a killed driver closes no queue. Ctrl-C is the driver's to answer."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     parent = multiprocessing.parent_process()
 
     def watch() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import importlib
+import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +14,16 @@ from typing import Any
 import numpy as np
 
 from anosynth.datasets.layout import Layout, Output, Source
-from anosynth.datasets.truth import placed, regular_bytes
+from anosynth.datasets.truth import placed
 from anosynth.errors import AnosynthError, DataError, WriteError
 from anosynth.generator import Anomaly, from_record
 from anosynth.io.atomic import atomic_write
+from anosynth.io.files import regular_bytes
 from anosynth.io.images import limited
+from anosynth.io.inner import fault, printable
 from anosynth.seeding import stream
 
+from .manifest import line
 from .plan import Job
 from .reading import AS_FOUND, Reading
 
@@ -46,6 +51,8 @@ def execute(job: Job, place: Place, *, view: bool = False) -> dict[str, Any]:
     """
     if job.source.problem:
         return _skipped(job, place, job.source.problem)
+    if why := fault(job.id):
+        return _skipped(job, place, f"would be written as `{printable(job.id)}`, {why}")
     try:
         return _copied(job, place) if job.kind == "copy" else _made(job, place, view)
     except WriteError:
@@ -95,15 +102,35 @@ def _made(job: Job, place: Place, view: bool) -> dict[str, Any]:
         return _record(job, place, digest, outputs, told)
     anomaly = make(job, place)
     _check_unchanged(source, version)
-    outputs = place.layout.write(place.root, place.out, job.source, job.id, anomaly)
     told = {
         "mask": {"count": int(anomaly.mask.sum()), "area": anomaly.stats["area"]},
         "effect": _effect(anomaly, family.unit(anomaly)),
         "instances": _instances(anomaly, family),
         "stats": {key: value for key, value in anomaly.stats.items() if key != "area"},
     }
+    try:
+        line(told)
+    except ValueError:
+        raise DataError(f"{source}: values too large: its effect and statistics are not finite") from None
+    try:
+        outputs = place.layout.write(place.root, place.out, job.source, job.id, anomaly)
+    except WriteError:
+        raise
+    except Exception:
+        _take_back(job, place, anomaly)
+        raise
     record = _record(job, place, digest, outputs, told)
     return {**record, "view": family.view(anomaly)} if view else record
+
+
+def _take_back(job: Job, place: Place, anomaly: Anomaly) -> None:
+    """Remove what is there of a sample that cannot be written whole: what is there when that is tried elsewhere."""
+    with tempfile.TemporaryDirectory(prefix="anosynth-") as folder:
+        with suppress(Exception):
+            place.layout.write(place.root, Path(folder), job.source, job.id, anomaly)
+        for path in Path(folder).rglob("*"):
+            if path.is_file():
+                (place.out / path.relative_to(folder)).unlink(missing_ok=True)
 
 
 def _record(job: Job, place: Place, digest: str, outputs: list[Output], told: dict[str, Any]) -> dict[str, Any]:
@@ -140,8 +167,8 @@ def _copied(job: Job, place: Place) -> dict[str, Any]:
 def _skipped(job: Job, place: Place, reason: str) -> dict[str, Any]:
     path = str(place.root / job.source.path)
     relative = job.source.path.as_posix()
-    # The root is a fact of this machine; the record must read the same on any.
-    reason = reason.replace(path, relative)
+    # Where root and OUT lie is a fact of this machine; the record must read the same on any.
+    reason = reason.replace(path, relative).removeprefix(f"{place.out}: ").removeprefix(f"{place.out}/")
     reason = reason if relative in reason else f"{relative}: {reason}"
     source = {"path": relative}
     return {"id": job.id, "status": "skipped", "reason": reason, "source": source, "generator": job.generator}

@@ -71,7 +71,8 @@ class Ladder(Plan):
         vary = self.recipe.parts[0][1]
         self._check_units(vary)
         # What cannot be made is told before the first sample is.
-        main_size(self.generator, self.by)
+        if not self.size and self.sizes:
+            raise ParameterError(f"--sizes: `{self.generator.name}` has no parameter that is a size: --by names one")
         for severity in self.severities:
             for size in self.sizes or (None,):
                 self._at(self.recipe.draw(stream(self.seed, "recipe", "", 0)).record(), severity, size)
@@ -116,9 +117,7 @@ class Ladder(Plan):
                     for column, severity in enumerate(self.severities):
                         rows, columns = len(self.sizes) or 1, len(self.severities)
                         number = (repeat * rows + row) * columns + column
-                        target = self.layout.target(source, self.generator.name, number)
-                        if self.sample_format:
-                            target = Path(target).with_suffix(self.layout.formats[self.sample_format]).as_posix()
+                        target = self.target(source, self.generator.name, number)
                         # One variant for all cells of a repetition: the stream that places the defect is theirs all.
                         job = Job(target, "make", source, repeat, split, self._at(drawn, severity, size))
                         yield job, Cell(row, column, repeat)
@@ -168,7 +167,7 @@ def ladder_of(recipe: Recipe, *, severities: str = "", sizes: str = "", by: str 
     if len(recipe.parts) == 1 and sizes:
         taken = recipe.parts[0][1].values
         name = main_size(recipe.parts[0][1].generator, by)
-        if isinstance(taken[name], (Range, Choice)):
+        if isinstance(taken.get(name), (Range, Choice)):
             # The grid decides; what this would have drawn must not stand in the header as if it were used.
             first = _list("--sizes", sizes, even=False)[0]
             recipe = Recipe([Vary(recipe.parts[0][1].generator, **{**taken, name: first})], recipe.name)

@@ -39,6 +39,11 @@ def division(name: str) -> int:
     return int(match[1] or 1) if match else 0
 
 
+def finished_name(name: str) -> str:
+    """Return the name that a manifest of this name has, or would have, when it is finished."""
+    return name.removesuffix(".part").removesuffix(".prior")
+
+
 def line(record: Mapping[str, Any]) -> bytes:
     """Return the one spelling of a record, newline included: ASCII, keys in their order, no NaN."""
     return json.dumps(record, ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode() + b"\n"
@@ -94,10 +99,10 @@ def manifests(out: Path) -> list[Path]:
     Raises:
         DataError: there is none.
     """
-    found = sorted(out.glob("manifest*.jsonl")) if out.is_dir() else []
+    every = [path for path in sorted(out.glob("manifest*")) if is_manifest(path.name)] if out.is_dir() else []
+    found = [path for path in every if path.suffix == ".jsonl"]
     if not found:
-        part = sorted(out.glob("manifest*.jsonl.p*")) if out.is_dir() else []
-        more = f"\nhint: the run was stopped ({part[0].name}); give its line again to go on" if part else ""
+        more = f"\nhint: the run was stopped ({every[0].name}); give its line again to go on" if every else ""
         raise DataError(f"{out}: no manifest here: not a data set of anosynth{more}")
     return found
 
@@ -126,9 +131,9 @@ class Manifest:
         for path in sorted(self.path.parent.glob("manifest*")):
             if is_manifest(path.name):
                 _check_same(path, json.loads(line(header)))
-        if self._part.exists() and not self._prior.exists():
-            self._part.replace(self._prior)
         try:
+            if self._part.exists() and not self._prior.exists():
+                self._part.replace(self._prior)
             self._file = self._part.open("wb")
             self._file.write(line(header))
             self._file.flush()
@@ -155,7 +160,8 @@ class Manifest:
         except OSError as error:
             raise WriteError(f"{self._part}: cannot be written: {error.strerror}") from None
         self._added += 1
-        if self._used and self._added == self._due:
+        # The end of the earlier records may be met only when this run asks for one more than there are.
+        if self._used and self._added >= self._due:
             self._prior.unlink(missing_ok=True)
 
     def finish(self) -> None:
@@ -224,16 +230,17 @@ def _check_same(path: Path, header: Mapping[str, Any]) -> None:
         if path.exists():
             raise
         return
-    if first is None:
-        return
-    shard = first.get("shard")
-    if isinstance(shard, list) and len(shard) == 2:
-        # Shards of one run differ in nothing but their index.
-        first = {**first, "shard": [header["shard"][0], shard[1]]}
-    if first != header:
-        keys = [key for key in dict.fromkeys([*header, *first]) if first.get(key) != header.get(key)]
-        differs = f" (differs in: {', '.join(keys)})" if keys else ""
+    if first is not None and (keys := different(header, first)):
         raise DataError(
-            f"{path.parent}: holds a data set made with other settings or another input{differs}\n"
+            f"{path.parent}: holds a data set made with other settings or another input "
+            f"(differs in: {', '.join(keys)})\n"
             "hint: choose another OUT, or --overwrite"
         )
+
+
+def different(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Return the keys in which two headers differ; shards of one run differ in none."""
+    shard = other.get("shard")
+    if isinstance(shard, list) and len(shard) == 2:
+        other = {**other, "shard": [one["shard"][0], shard[1]]}
+    return [key for key in {**one, **other} if key not in one or key not in other or one[key] != other[key]]

@@ -16,14 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from anosynth.datasets._names import remark
 from anosynth.datasets.layout import find_layout
 from anosynth.errors import AnosynthError, DataError, WriteError
 from anosynth.io.atomic import atomic_write, sweep
 
 from ._joining import Known, Shard, bring_all, rows, same
+from ._rungs import TABLE
 from .check import Row, header_of, place_of
 from .execute import family_of, job_of, make
-from .manifest import division, hold, is_manifest, line, manifest_name, release
+from .manifest import different, division, hold, is_manifest, line, manifest_name, release
 from .sinks import find_sink, remove
 from .splits import MAP
 
@@ -180,9 +182,7 @@ def _check_one_run(shards: Sequence[Shard], headers: Sequence[Mapping[str, Any]]
     for shard, header in zip(shards, headers, strict=True):
         if header.get("shard") != [shard.index, division(shard.path.name)]:
             raise DataError(f"{shard.path}: its header says shard {header.get('shard')}: was it renamed?")
-        keys = dict.fromkeys([*headers[0], *header])
-        differs = [key for key in keys if key != "shard" and header.get(key) != headers[0].get(key)]
-        if differs:
+        if differs := different(headers[0], header):
             raise DataError(
                 f"{shard.path}: made with other settings or another input than {shards[0].path.name} "
                 f"(differs in: {', '.join(differs)})"
@@ -271,6 +271,8 @@ def _merged(
             merged.files = bring_all(shards, header, sink, out, move)
         if sink.name == "files":
             layout.finish(out, base)
+        if "ladder" in header and not (out / TABLE).is_file():
+            remark(f"{out / TABLE}: not written: the line of the ladder, without --shard, writes it")
         file.flush()
         os.fsync(file.fileno())
     part.unlink(missing_ok=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import importlib
+import struct
+import warnings
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,7 @@ from anosynth.generator import Anomaly
 from anosynth.images import Image
 from anosynth.images._foreground import foreground
 from anosynth.io.images import SUFFIXES, read_image
+from anosynth.io.tiff import ORIENTATION
 from anosynth.labels import Faith, faith
 from anosynth.report.images import image_view as view
 
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 
     from .execute import Place
 
-__all__ = ["box", "compare", "read", "reading", "unit", "view"]
+__all__ = ["box", "compare", "frame", "read", "reading", "unit", "view"]
 
 
 def reading(place: Place, key: str) -> tuple[Any, ...]:
@@ -126,6 +129,33 @@ def _map_file(where: str, key: str, path: Path) -> Path:
         many = f"{len(found)} images" if found else "no image"
         raise DataError(f"{path}: {many} of its name in {home}: expected one")
     return found[0]
+
+
+def frame(path: Path) -> tuple[int, int] | None:
+    """Return height and width of a photo, upright, as the head of its file says, None if that cannot be told."""
+    from PIL import Image as pillow
+
+    if not path.is_file():
+        return None
+    try:
+        with warnings.catch_warnings():
+            # Nothing is decoded here: photos of any size are fine.
+            warnings.simplefilter("ignore")
+            with pillow.open(path) as photo:
+                return (photo.width, photo.height) if _lies(photo) else (photo.height, photo.width)
+    except (OSError, ValueError, SyntaxError, pillow.DecompressionBombError):
+        return None
+
+
+def _lies(photo: Any) -> bool:
+    """Tell whether a photo that pillow has opened must be turned by 90 degrees; of TIFF, pillow gives turned sizes."""
+    # What a PNG says of it may stand behind its pixels, which would all be unpacked first.
+    if photo.format == "TIFF" or (photo.format == "PNG" and "exif" not in photo.info):
+        return False
+    try:
+        return photo.getexif().get(ORIENTATION) in (5, 6, 7, 8)
+    except (SyntaxError, ValueError, TypeError, LookupError, OSError, struct.error):
+        return False
 
 
 def unit(anomaly: Anomaly) -> str | None:

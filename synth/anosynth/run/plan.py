@@ -12,15 +12,14 @@ from typing import Any
 
 from anosynth._version import __version__
 from anosynth.datasets._names import remark
-from anosynth.datasets.layout import Labelled, Layout, Source, held_out, walk
+from anosynth.datasets.layout import Labelled, Layout, Source, held_out
 from anosynth.errors import DataError, ParameterError
-from anosynth.io._pictures import EXPECTED
 from anosynth.io.images import limited
 from anosynth.recipe import Recipe
 from anosynth.seeding import SCHEME, stream
 
+from ._inputs import few_collections, plain_inputs, unwritten
 from ._options import check_format, check_sink, sink_record
-from .manifest import is_manifest
 from .reading import AS_FOUND, Reading
 from .splits import check_shares, split_of
 
@@ -125,9 +124,8 @@ class Plan:
         """All samples of the input, sorted; folders below the root that a run has written to are no input."""
         if not self.layout.holds_out:
             # What an earlier run wrote must be gone before it is looked at: its masks have photos beside them.
-            paths = self.only or plain_inputs(self.root, self.layout)
-            with limited(self.reading.max_pixels):
-                return list(self.layout.named(self.root, paths))
+            with few_collections(), limited(self.reading.max_pixels):
+                return list(self.layout.named(self.root, self.only or plain_inputs(self.root, self.layout)))
         found = list(self.layout.samples(self.root))
         if self.categories:
             known = {sample.category for sample in found}
@@ -141,9 +139,9 @@ class Plan:
     @cached_property
     def sources(self) -> list[Source]:
         """The normal samples that anomalies are made of, sorted by key."""
-        found = [s for s in self.samples if s.split == "train" and s.kind == "good"]
-        goods = [Source(s.path, s.category, s.problem) for s in found]
-        goods.sort(key=lambda source: source.key)
+        found = (s for s in self.samples if s.split == "train" and s.kind == "good")
+        with few_collections():
+            goods = sorted((Source(s.path, s.category, s.problem) for s in found), key=lambda source: source.key)
         if not goods:
             raise DataError(f"{self.root}: no normal samples found{self._home()}")
         if not self.layout.holds_out:
@@ -189,12 +187,17 @@ class Plan:
         split = self.split_of(source)
         for variant in variants:
             generator = self._drawn(source, variant)
-            target = self.layout.target(source, generator["generator"], variant)
-            if self.reading.sample and Path(target).suffix.lower() in _MESHES:
-                target = Path(target).with_suffix(f"{Path(target).suffix}.ply").as_posix()
-            if self.sample_format:
-                target = Path(target).with_suffix(self.layout.formats[self.sample_format]).as_posix()
+            target = self.target(source, generator["generator"], variant)
             yield Job(target, "make", source, variant, split, generator)
+
+    def target(self, source: Source, kind: str, variant: int) -> str:
+        """Return the path, relative to OUT, of a sample, whose format is not always that of its source."""
+        target = self.layout.target(source, kind, variant)
+        if self.reading.sample and Path(target).suffix.lower() in _MESHES:
+            return f"{target}.ply"
+        if self.sample_format:
+            return Path(target).with_suffix(self.layout.formats[self.sample_format]).as_posix()
+        return target
 
     def _drawn(self, source: Source, variant: int) -> dict[str, Any]:
         """Return the record of the generator of a job; of many samples in one, that of the mix that each draws from."""
@@ -256,32 +259,3 @@ class Plan:
 
     def _home(self) -> str:
         return f"\nhint: {self.layout.home}" if self.layout.home else ""
-
-
-def plain_inputs(root: Path, layout: Layout) -> list[Path]:
-    """Return the plain files in a folder that a layout reads, relative to it, sorted; others of its kind are named.
-
-    Raises:
-        DataError: it is no folder, or has no others than those that are not read.
-    """
-    found = unwritten(root, walk(root, layout.suffixes | layout.unread))
-    kept = [path for path in found if path.suffix.lower() in layout.suffixes]
-    others = [path.as_posix() for path in found if path.suffix.lower() in layout.unread]
-    if others:
-        names = f"{len(others)} ({others[0]}{', ...' if len(others) > 1 else ''})"
-        if not kept:
-            raise DataError(
-                f"{root}: photos of other formats alone: {names}: {EXPECTED}\nhint: convert them to PNG first"
-            )
-        remark(f"{root}: passed over photos of other formats: {names}: {EXPECTED}")
-    return kept
-
-
-def unwritten(root: Path, paths: Sequence[Path]) -> list[Path]:
-    """Return the paths, relative to `root`, that lie in no folder below it that a run has written to.
-
-    OUT may lie inside the folder of the inputs; what is in it must not be an input of the next run.
-    """
-    folders = {folder for path in paths for folder in list(path.parents)[:-1]}
-    written = {f for f in folders if any(is_manifest(found.name) for found in (root / f).glob("*manifest*"))}
-    return [path for path in paths if written.isdisjoint(path.parents)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -78,30 +77,17 @@ def _framed(out: Path, header: Mapping[str, Any], records: Iterator[dict[str, An
 
 def _size(out: Path, header: Mapping[str, Any], record: dict[str, Any]) -> tuple[int, int] | None:
     """Return height and width of a sample as the head of its file says, or None."""
+    from .of_images import frame
+
     sink = find_sink(header)
     if not sink.stored:
         path = record["source"]["path"]
-        return None if fault(path) else _size_of(out / header["root"] / path)
+        return None if fault(path) else frame(out / header["root"] / path)
     try:
         with sink.opened(record, Place(out, out, find_layout(header["layout"]), 0)) as folder:
             for output in sink.plain(record).get("outputs", []):
                 if output.get("role") == "sample" and inside(folder, output["path"]):
-                    return _size_of(folder / output["path"])
+                    return frame(folder / output["path"])
     except (AnosynthError, KeyError, TypeError, AttributeError):
         pass
     return None
-
-
-def _size_of(path: Path) -> tuple[int, int] | None:
-    from PIL import Image
-
-    if not path.is_file():
-        return None
-    try:
-        with warnings.catch_warnings():
-            # Nothing is decoded here: photos of any size are fine.
-            warnings.simplefilter("ignore")
-            with Image.open(path) as image:
-                return (image.height, image.width)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from anosynth.errors import DataError
+from anosynth.errors import DataError, WriteError
 from anosynth.io.inner import inside
 
 from .execute import Place, digest_of_source, execute, family_of, file_sha256, job_of, make
@@ -95,8 +95,11 @@ class Sink:
     def opened(self, record: Record, place: Place) -> AbstractContextManager[Path]:
         """Return the folder in which the files of a made or copied record lie as `plain` says, for as long as needed.
 
+        The record must be sound, see `shards.Shard.opened`; the hashes of what is stored are for `problem` to look at.
+
         Raises:
-            DataError: they cannot be had, or are not what the record says.
+            DataError: they cannot be had, or what is made is not what the record says.
+            WriteError: there is no room for them.
         """
         return nullcontext(place.out)
 
@@ -146,9 +149,8 @@ def find_sink(header: Mapping[str, Any]) -> Sink:
     raise DataError(f"the manifest says sink {given!r}: not a sink of this anosynth")
 
 
-def refuse_others(out: Path, header: Mapping[str, Any]) -> None:
+def refuse_others(out: Path, sink: Sink) -> None:
     """Raise DataError if the samples of a data set are not files of their own, saying how to make them such."""
-    sink = find_sink(header)
     if sink.name != "files":
         held = "tars" if sink.stored else "recipes alone"
         raise DataError(
@@ -159,8 +161,16 @@ def refuse_others(out: Path, header: Mapping[str, Any]) -> None:
 
 @contextmanager
 def elsewhere(place: Place) -> Iterator[Place]:
-    """Yield the place with a folder of its own for OUT, which goes with all that is in it."""
-    folder = tempfile.mkdtemp(prefix="anosynth-")
+    """Yield the place with a folder of its own for OUT, which goes with all that is in it.
+
+    Raises:
+        WriteError: there is no room for temporary files.
+    """
+    try:
+        folder = tempfile.mkdtemp(prefix="anosynth-")
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise WriteError(f"no folder for temporary files: {why}\nhint: TMPDIR names one") from None
     try:
         yield replace(place, out=Path(folder))
     finally:

@@ -18,10 +18,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, ClassVar
 
 from anosynth.datasets.truth import placed
-from anosynth.errors import DataError
+from anosynth.errors import DataError, WriteError
 from anosynth.io import _tar
 from anosynth.io.atomic import atomic_write
-from anosynth.io.inner import inside
+from anosynth.io.inner import inside, printable
 
 from .execute import Place, execute
 from .manifest import line
@@ -123,17 +123,11 @@ class Tars(Sink):
     def opened(self, record: Record, place: Place) -> Iterator[Path]:
         with elsewhere(place) as there:
             for output in record["outputs"]:
-                if not inside(place.out, output["path"]):
-                    raise DataError(f"{place.out}: the manifest names `{output['path']}`, which lies outside")
-                path, target = place.out / output["path"], placed(there.out, output["file"])
+                data, target = _content(place.out, output), placed(there.out, output["file"])
                 try:
-                    with path.open("rb") as tar, target.open("wb") as file:
-                        for piece in _tar.contents(tar, output["member"], output["offset"], output["size"]):
-                            file.write(piece)
+                    target.write_bytes(data)
                 except OSError as error:
-                    raise DataError(f"{path}: cannot be read: {error.strerror}") from None
-                except DataError as error:
-                    raise DataError(f"{path}: {error}") from None
+                    raise WriteError(f"{target}: cannot be written: {(error.strerror or str(error)).lower()}") from None
             yield there.out
 
 
@@ -170,6 +164,20 @@ def _described(record: Mapping[str, Any]) -> bytes:
     """Return the record as it stands beside its sample: all but where the files are, and 1 for an anomaly, 0 else."""
     told = {key: value for key, value in record.items() if key not in ("outputs", "view", "kept")}
     return line({"label": int(record["status"] == "made"), **told})
+
+
+def _content(out: Path, output: Mapping[str, Any]) -> bytes:
+    """Return what a member of a tar holds; raise DataError if it is not there."""
+    if not inside(out, output["path"]):
+        raise DataError(f"{out}: the manifest names `{printable(output['path'])}`, which lies outside")
+    path = out / output["path"]
+    try:
+        with path.open("rb") as tar:
+            return b"".join(_tar.contents(tar, output["member"], output["offset"], output["size"]))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
 
 
 def _digest(tar: BinaryIO, output: Mapping[str, Any]) -> str:

@@ -139,7 +139,8 @@ def assess(
         safely = None if safe is None else rate(anomalous > safe.threshold, confidence, design)
     area = None
     if len(anomalous):
-        area = (auroc(scores.score, bad), *delong(normal, anomalous, confidence))
+        apart = None if groups is None else (_named(groups, ~bad), _named(groups, bad))
+        area = (auroc(scores.score, bad), *delong(normal, anomalous, confidence, apart))
     notes = _notes(scores, estimated, fpr, ours)
     curves = []
     if len(anomalous):
@@ -216,9 +217,13 @@ def _equal(text: str, value: str) -> bool:
 def _groups(scores: Scores, rows: NDArray[np.bool_], groups: Sequence[str] | None) -> list[str] | None:
     if groups is None:
         return None
-    # A row without a group is one of its own.
-    names = [groups[i] or f"\0{i}" for i in np.flatnonzero(rows).tolist()]
+    names = _named(groups, rows)
     return names if len(set(names)) < len(names) else None
+
+
+def _named(groups: Sequence[str], rows: NDArray[np.bool_]) -> list[str]:
+    """Return the groups of some rows; a row without one is one of its own."""
+    return [groups[i] or f"\0{i}" for i in np.flatnonzero(rows).tolist()]
 
 
 def _axes(ill: Scores) -> list[str]:
@@ -250,10 +255,11 @@ def _notes(scores: Scores, point: Operating, fpr: float, groups: list[str] | Non
     if "split" in scores.others:
         split = np.array([text.lower() in ("train", "training") for text in scores.others["split"]])
         learned = int((split & ~scores.anomalous).sum())
-        if learned and learned < normals:
+        if learned:
+            out = "; --split leaves them out" if learned < normals else ", and the threshold comes out too low"
             notes.append(
                 f"{learned} normal samples are of the training split: a detector scores what it has learned from too "
-                "low; --split leaves them out"
+                f"low{out}"
             )
     if groups is not None:
         notes.append(

@@ -40,7 +40,8 @@ class Operating:
         threshold: the score.
         false_positives: the rate among the normal samples, with its interval.
         at_most: upper bound of the rate at the stated confidence, one-sided.
-        expected: the mean of the rate over samples like these, (j + 1) / (n + 1).
+        expected: the mean of the rate over samples like these, (j + 1) / (n + 1); of a threshold that was given,
+            (j + 1) / (n + 2), the mean of what it may be after j of n were above it.
         ties: normal samples whose score is the threshold itself.
         design: how many times the variance is that of independent rows; 1 without groups.
     """
@@ -172,11 +173,17 @@ def ranks_design(scores: Floats, groups: Sequence[str] | None) -> float:
     return design_effect(np.searchsorted(rising, scores, "left") + np.searchsorted(rising, scores, "right"), groups)
 
 
-def delong(normal: Floats, anomalous: Floats, confidence: float) -> tuple[float, float]:
+def delong(
+    normal: Floats, anomalous: Floats, confidence: float, groups: tuple[Sequence[str], Sequence[str]] | None = None
+) -> tuple[float, float]:
     """Return the interval of the AUROC: DeLong's variance (Biometrics 44, 1988), normal on the logit scale.
 
-    At an AUROC of 0 or 1, where the variance is 0, it is (0, 0) or (1, 1) widened to what one more sample of the
-    smaller class on the wrong side could make of it.
+    With groups the variance is Obuchowski's (Biometrics 53, 1997), who adds up DeLong's components within groups, if
+    that is the larger one. Where the variance is 0, at an AUROC of 0 or 1 or where all scores are equal, it is widened
+    to what one more sample, or group, of the smaller class on the wrong side could make of it.
+
+    Args:
+        groups: texts of the normal scores and of the anomalous ones; a group may have rows of both.
     """
     from scipy.special import ndtri
 
@@ -184,13 +191,30 @@ def delong(normal: Floats, anomalous: Floats, confidence: float) -> tuple[float,
     below = (np.searchsorted(one, anomalous, "left") + np.searchsorted(one, anomalous, "right")) / (2 * len(one))
     above = 1 - (np.searchsorted(two, normal, "left") + np.searchsorted(two, normal, "right")) / (2 * len(two))
     area = float(below.mean())
-    least = 1 / (min(len(one), len(two)) + 1)
-    if len(one) < 2 or len(two) < 2 or not 0 < area < 1:
+    fewest = min(len(one), len(two)) if groups is None else min(len(set(names)) for names in groups)
+    variance = 0.0
+    if fewest > 1:
+        variance = float(below.var(ddof=1)) / len(two) + float(above.var(ddof=1)) / len(one)
+        if groups is not None:
+            variance = max(variance, _grouped(above - area, below - area, groups))
+    if variance <= 0:
+        least = 1 / (fewest + 1)
         return max(0.0, area - least), min(1.0, area + least)
-    spread = math.sqrt(float(below.var(ddof=1)) / len(two) + float(above.var(ddof=1)) / len(one))
-    wide = float(ndtri((1 + confidence) / 2)) * spread / (area * (1 - area))
+    wide = float(ndtri((1 + confidence) / 2)) * math.sqrt(variance) / (area * (1 - area))
     middle = math.log(area / (1 - area))
     return 1 / (1 + math.exp(-(middle - wide))), 1 / (1 + math.exp(-(middle + wide)))
+
+
+def _grouped(above: Floats, below: Floats, groups: tuple[Sequence[str], Sequence[str]]) -> float:
+    """Return Obuchowski's variance from the components of the normal and the anomalous scores, less their means."""
+    names, where = np.unique(np.array([*groups[0], *groups[1]]), return_inverse=True)
+    sides = [
+        (np.bincount(rows, parts, minlength=len(names)) / len(parts), len(set(own)))
+        for rows, parts, own in ((where[: len(above)], above, groups[0]), (where[len(above) :], below, groups[1]))
+    ]
+    (left, normals), (right, anomalies) = sides
+    own = normals / (normals - 1) * (left * left).sum() + anomalies / (anomalies - 1) * (right * right).sum()
+    return float(own + 2 * len(names) / (len(names) - 1) * (left * right).sum())
 
 
 def _at_rank(rising: Floats, rank: int, confidence: float, design: float) -> Operating:

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -154,6 +155,9 @@ def _of_text(text: str, path: Path) -> dict[str, list[str]]:
     if not lines:
         raise DataError(f"{path}: empty: expected a line of column names and rows of scores")
     names, rows = [cell.strip() for cell in lines[0]], lines[1:]
+    twice = [name for name, number in Counter(name.lower() for name in names if name).items() if number > 1]
+    if twice:
+        raise DataError(f"{path}: {twice[0]}: two columns of this name: expected one")
     for number, row in enumerate(rows, 1):
         if len(row) != len(names):
             raise DataError(f"{path}: row {number}: {len(row)} cells: expected {len(names)}, as the first line has")
@@ -167,7 +171,8 @@ def _of_text(text: str, path: Path) -> dict[str, list[str]]:
 
 def _of_json(text: str, where: str) -> dict[str, list[str]]:
     rows: list[Mapping[str, Any]] = []
-    lines = text.splitlines()
+    # Within JSON other separators than this one may stand as they are.
+    lines = text.split("\n")
     if text.lstrip().startswith("["):
         # What is no list after all is refused line by line below.
         with suppress(ValueError, RecursionError):

@@ -49,6 +49,11 @@ class Synthesize:
         if not 0 <= probability <= 1:
             raise ParameterError(f"`probability`: {probability}: must be in [0, 1]")
         self.recipe = recipe if isinstance(recipe, (Recipe, Generator)) else Recipe([recipe])
+        if self.recipe.family == "features":
+            raise ParameterError(
+                "`recipe`: of features: must be of images or of point clouds\n"
+                "hint: for features, the module() of a generator is what trains"
+            )
         self.seed = operator.index(seed)
         self.probability = float(probability)
         self.foreground = images.Foreground(foreground)
@@ -81,6 +86,7 @@ class Synthesize:
 
         Raises:
             DataError: the sample is of another kind, whatever the draw says.
+            ParameterError: `key` is no text.
         """
         return beside(item_of(self.anomaly(sample, key, epoch), self._family), sample)
 
@@ -113,6 +119,8 @@ class Synthesize:
 
     def anomaly(self, sample: Any, key: str, epoch: int = 0) -> Anomaly | Untouched:
         """Return the `Anomaly` with all that is known about it, or the `Untouched` sample."""
+        if not isinstance(key, str):
+            raise ParameterError(f"`key`: {key!r}: must be a text\nhint: such as the path relative to the root")
         try:
             own = self._family.sample_of(sample)
         except DataError as error:

@@ -27,8 +27,9 @@ class Transform:
     call `set_epoch` for others. Cut or turned otherwise it is another image: put this after all geometry whose result
     shall be seen, and before any normalisation, since floats are expected from 0 to 1.
 
-    The image comes out as it came in: array (H, W[, C]), tensor ([C, ]H, W), PIL image, `tv_tensors.Image` or `Image`;
-    the labels as tensors (1, H, W) and () int64, beside arrays and `Image` as arrays (H, W) and int.
+    The image comes out as it came in: array (H, W[, C]), tensor ([C, ]H, W), PIL image (grey, RGB or with opacity, as
+    files are read), `tv_tensors.Image` or `Image`; the labels as tensors (1, H, W) and () int64, beside arrays and
+    `Image` as arrays (H, W) and int.
 
     - `transform(image)` returns (image, mask, label).
     - `transform(image, target, ...)` or `transform((image, target, ...))` returns (image, target, ..., mask, label).

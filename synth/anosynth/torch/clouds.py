@@ -19,17 +19,18 @@ def concatenate(items: Sequence[Item]) -> Item:
     """Collate clouds of any sizes: M points of all B samples in a row.
 
     Returns:
-        `sample` (M, 3), `mask` (M,), `effect` (M,), `instances` (M,) as far as the items have them; `batch` (M,) int64,
-        which of the B samples each point is of; `label` (B,) int64; `generator`, a list of B names; `index` (B,) int64
-        if the items have it.
+        `sample` (M, 3), `mask` (M,), `effect` (M,) and `instances` (M,); `batch` (M,) int64, which of the B samples
+        each point is of; `label` (B,) int64; `generator`, `id`, `split` and `category`, lists of B texts; `index` (B,)
+        int64; all as far as the items have them.
     """
     sizes = torch.tensor([len(item["mask"]) for item in items])
     each = [name for name in ("sample", "mask", "effect", "instances") if name in items[0]]
+    texts = [name for name in ("generator", "id", "split", "category") if name in items[0]]
     batch: Item = {name: torch.cat([item[name] for item in items]) for name in each}
     batch["batch"] = torch.repeat_interleave(torch.arange(len(items)), sizes)
     batch["label"] = torch.stack([item["label"] for item in items])
-    batch["generator"] = [item["generator"] for item in items]
-    if all("index" in item for item in items):
+    batch |= {name: [item[name] for item in items] for name in texts}
+    if "index" in items[0]:
         batch["index"] = torch.tensor([item["index"] for item in items])
     return batch
 

@@ -5,10 +5,16 @@ A kind is a name in `MAKERS`; to add one is to add an entry there.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import filecmp
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from anosynth.errors import ParameterError, UnknownGenerator, WriteError, did_you_mean
+
+_TABLES = frozenset([".csv", ".json"])
+"""Suffixes of what lists the files of a data set, and grows with it."""
 
 Maker = Callable[[Path, int, int, int], "list[Path]"]
 """Writes files under a folder that exists, from (folder, seed, count, points); returns their paths."""
@@ -25,8 +31,9 @@ def make_toy(kind: str, out: str | Path, *, seed: int = 0, count: int = 4, point
 
     Part kinds give `<kind>_000.ply` ... (scans in mm with normals and intensity, each of a part with its own
     dimensions) and `<kind>_nominal.stl`; `depth-map` gives `depth_000.tiff` with `depth_000_rgb.png` .... A file
-    depends on the seed and its own name alone: a greater `count` adds files and changes none. Data sets have `count`
-    normal training samples a category, and half as many of each sort of test samples, with ground truth.
+    depends on the seed and its own name alone: a greater `count` adds files and changes none but tables. Data sets have
+    `count` normal training samples a category, and half as many of each sort of test samples, with ground truth. No
+    other file is overwritten: all are made before the first takes its place.
 
     Args:
         kind: one of `KINDS`.
@@ -38,7 +45,7 @@ def make_toy(kind: str, out: str | Path, *, seed: int = 0, count: int = 4, point
     Raises:
         UnknownGenerator: there is no such kind.
         ParameterError: `count` or `points` is less than 1.
-        WriteError: a file cannot be written.
+        WriteError: a file cannot be written, or one of its name with other bytes is there.
     """
     if kind not in MAKERS:
         raise UnknownGenerator(f"no toy `{kind}`{did_you_mean(kind, MAKERS)}")
@@ -46,11 +53,36 @@ def make_toy(kind: str, out: str | Path, *, seed: int = 0, count: int = 4, point
         if value < 1:
             raise ParameterError(f"{name}: {value}: expected at least 1")
     folder = Path(out)
+    with _stage(folder) as stage:
+        made = sorted(path.relative_to(stage) for path in MAKERS[kind][1](stage, seed, count, points))
+        for path in made:
+            if path.suffix not in _TABLES and _differs(folder / path, stage / path):
+                raise WriteError(
+                    f"{folder / path}: is there already, and is another file\nhint: choose a folder of its own for toys"
+                )
+        for path in made:
+            try:
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (stage / path).replace(folder / path)
+            except OSError as error:
+                raise WriteError(f"{folder / path}: cannot be written to: {error.strerror}") from error
+    return [folder / path for path in made]
+
+
+@contextmanager
+def _stage(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder in `folder`, which is made if need be; what is left in it at the end is gone."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        stage = tempfile.TemporaryDirectory(prefix=".anosynth-toy-", dir=folder)
     except OSError as error:
         raise WriteError(f"out: {folder}: expected a folder or a place for one: {error.strerror}") from error
-    return sorted(MAKERS[kind][1](folder, seed, count, points))
+    with stage as path:
+        yield Path(path)
+
+
+def _differs(there: Path, made: Path) -> bool:
+    return there.is_file() and not filecmp.cmp(there, made, shallow=False)
 
 
 def _part(name: str) -> Maker:

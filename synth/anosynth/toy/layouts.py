@@ -15,10 +15,11 @@ from anosynth.errors import UnknownGenerator, did_you_mean
 from anosynth.pointclouds._cloud import PointCloud
 from anosynth.seeding import Rng, stream
 
+from . import SCAN_NOISE
+
 Array = NDArray[Any]
 Mask = NDArray[np.bool_]
 
-_NOISE = 0.02
 _CLASSES = ("bracket", "torus")
 
 
@@ -154,7 +155,7 @@ def _scan(name: str, seed: int, path: str, points: int, height: float) -> tuple[
     from anosynth.toy.meshes import PARTS
 
     rng = stream(seed, "toy", path)
-    cloud = scan(PARTS[name](rng.child("mesh")), points, rng.child("scan"), noise=_NOISE)
+    cloud = scan(PARTS[name](rng.child("mesh")), points, rng.child("scan"), noise=SCAN_NOISE)
     normals = np.zeros((0, 3)) if cloud.normals is None else cloud.normals.astype(np.float64)
     return _swollen(PointCloud(cloud.points), normals, height, rng.child("defect"))
 

@@ -148,10 +148,9 @@ def _sheets(
     """Return the points, or samples of the faces, within the box; `normals` (N, 3) of points, zero where unknown."""
     from scipy.spatial import cKDTree
 
-    if cloud.faces is not None and len(cloud.faces):
+    if cloud.triangles is not None:
         # Faces are known everywhere, so they may be sampled as finely as the question needs.
-        faces = cloud.faces[cloud.valid[cloud.faces].all(axis=1)]
-        points, spacing = _sampled(cloud.points, faces, low, high, min(spacing, reach / 16.0))
+        points, spacing = _sampled(cloud.points, cloud.triangles, low, high, min(spacing, reach / 16.0))
         normals = None
     else:
         inside = _inside(cloud, low, high)

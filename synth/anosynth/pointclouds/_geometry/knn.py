@@ -76,7 +76,7 @@ def ball(cloud: PointCloud, origin: Array, squared: Array, reach: float, knn: in
     file normals a wall thinner than 2 or 3 point spacings cannot be told from a thick layer of points.
     """
     index = np.flatnonzero(squared <= reach * reach if np.isfinite(reach) else np.isfinite(squared)).astype(np.int64)
-    if cloud.faces is not None:
+    if cloud.triangles is not None:
         return _mesh_ball(cloud, origin, index)
     count, pixels = len(index), _is_dense_map(cloud)
     if pixels:
@@ -91,7 +91,7 @@ def ball(cloud: PointCloud, origin: Array, squared: Array, reach: float, knn: in
     fitted = normals is None
     if normals is None:
         normals = pca_normals(points, np.where(near, neighbour, own))
-    normals = _outward(cloud, index, normals)
+    normals = cloud.surface.outward(index, normals)
     # Where the ball ends, neighbours are missed: in a map it shows which; elsewhere they may be as far as a point's
     # longest edge, and half as far again for the neighbours whose normals have a say in its own.
     missed = (near & (neighbour >= count)).any(axis=1) if pixels else np.sqrt(squared[index]) + 1.5 * cutoff > reach
@@ -163,10 +163,6 @@ def pca_normals(points: Array, neighbour: Rows) -> NDArray[np.float64]:
         ]
         normals[rows] = least_axes(covariance)
     return normals
-
-
-def _outward(cloud: PointCloud, index: Rows, normals: Array) -> Array:
-    return np.asarray(cloud.surface.outward(index, normals), dtype=np.float64)
 
 
 def _file_normals(cloud: PointCloud, index: Rows) -> Array | None:
@@ -259,11 +255,10 @@ def _numbered(total: int, index: Rows, others: Rows) -> tuple[Rows, Rows]:
 
 
 def _mesh_ball(cloud: PointCloud, origin: Array, index: Rows) -> Ball:
-    assert cloud.faces is not None
+    assert cloud.triangles is not None
     inside = np.zeros(len(cloud), dtype=np.bool_)
     inside[index] = True
-    faces = cloud.faces[inside[cloud.faces].any(axis=1)]
-    faces = faces[cloud.valid[faces].all(axis=1)]
+    faces = cloud.triangles[inside[cloud.triangles].any(axis=1)]
     # The ball's points first, then the outer corners of the faces that it touches.
     number, outer = _numbered(len(cloud), index, faces)
     count = len(index)
@@ -279,5 +274,5 @@ def _mesh_ball(cloud: PointCloud, origin: Array, index: Rows) -> Ball:
     normals = _file_normals(cloud, index)
     if normals is None:
         normals = vertex_normals(points, faces)[:count]
-    normals = _outward(cloud, index, normals)
+    normals = cloud.surface.outward(index, normals)
     return Ball(index, points[:count], normals, half.maximum(half.T).tocsr(), loose[:count], exact=True)

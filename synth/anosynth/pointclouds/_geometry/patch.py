@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from anosynth.seeding import Rng
 Array = NDArray[Any]
 Rows = NDArray[np.int64]
 
+_KNN = 12
+_FEWEST = 12
 _ENLARGE = 1.6
 _FEW_POINTS = 300
 _AWAY = -0.2
@@ -38,8 +40,6 @@ class Patch:
         frame: (3, 3) float64, rows u, v, n: a right-handed frame at the centre, n its outward normal.
         radius: the largest distance kept, file units.
         spacing: mean distance of neighbouring points of the whole cloud, file units.
-        core: how many of the points make up what was asked for; the others are its margin.
-        graph: (K, K) symmetric sparse array of edge lengths between the points; None if the patch was not grown.
     """
 
     cloud: PointCloud
@@ -51,8 +51,6 @@ class Patch:
     frame: Array
     radius: float
     spacing: float
-    core: int = 0
-    graph: Any = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.index)
@@ -65,9 +63,6 @@ def grow(
     share: float | None = None,
     radius: float | None = None,
     angle: float = 0.0,
-    knn: int = 12,
-    margin: float = 0.0,
-    minimum: int = 12,
     one_side: bool = False,
 ) -> Patch:
     """Return the patch around a valid point.
@@ -79,29 +74,26 @@ def grow(
             points whose weights reach it. Give either this or `radius`.
         radius: largest geodesic distance, file units.
         angle: turn of the frame's u and v about n, in radians.
-        knn: neighbours of a point, at least 8; more make distances on irregular points a little better.
-        margin: the patch goes on to (1 + margin) times its geodesic radius, where the surface does.
-        minimum: least number of points of what was asked for.
         one_side: leave out what faces away from the normal at the centre, so that a patch near the edge of a plate
             does not go on over its back.
 
     Raises:
         ParameterError: share and radius both given or both missing, or a value out of bounds.
         DataError: the centre is invalid, the connected surface around it is smaller than `share`, or the patch has
-            fewer than `minimum` points.
+            fewer than 12 points.
     """
-    _check(cloud, centre, share, radius, knn, margin)
+    _check(cloud, centre, share, radius)
     origin = cloud.points[centre].astype(np.float64)
     squared = squared_distances(cloud, origin)
     everything = math.sqrt(float(squared.max(where=np.isfinite(squared), initial=0.0)))
     spacing, weights = float(cloud.surface.spacing), cloud.surface.weights
     # No surface holds more within a geodesic radius than space holds within the same Euclidean one.
     wanted = _first_guess(squared, weights, share) if share is not None else float(radius or 0.0)
-    reach = 1.2 * (1.0 + margin) * wanted + 12.0 * spacing
+    reach = 1.2 * wanted + 12.0 * spacing
     while True:
         core = None
         reach = reach if reach < everything else math.inf
-        surroundings = ball(cloud, origin, squared, reach, knn)
+        surroundings = ball(cloud, origin, squared, reach, _KNN)
         middle = int(np.searchsorted(surroundings.index, centre))
         graph = _facing(surroundings, middle) if one_side else surroundings.graph
         path, parent, _ = shortest_paths(graph, np.array([middle]))
@@ -113,19 +105,18 @@ def grow(
             core = _core(distance, weights[surroundings.index[rows]], share, radius)
             if core is not None:
                 limit = float(distance[core - 1]) if radius is None else radius
-                limit *= 1.0 + margin
                 if limit * STRETCH < sure:
                     break
             elif math.isinf(sure):
                 raise DataError(_too_small(cloud, centre, rows, surroundings.index, share))
         reach = _ENLARGE * reach if core is None else max(1.1 * reach, 1.05 * limit * STRETCH + 12.0 * spacing)
-    keep = max(core, int(np.searchsorted(distance, limit, side="right")))
+    keep = int(np.searchsorted(distance, limit, side="right"))
     rows, index = rows[:keep], surroundings.index[rows[:keep]]
-    if core < minimum:
+    if core < _FEWEST:
         asked = f"area {share:.4g} of the surface" if share is not None else f"radius {radius:.4g}"
         raise DataError(
             f"cloud: {core} points within {asked} around point {centre} (point spacing {spacing:.4g}): "
-            f"expected at least {minimum}\nhint: use a denser cloud, a refined mesh or a larger area"
+            f"expected at least {_FEWEST}\nhint: use a denser cloud, a refined mesh or a larger area"
         )
     turn = np.array([[steady.cos(angle), steady.sin(angle)], [-steady.sin(angle), steady.cos(angle)]])
     u, v, n = frame
@@ -139,8 +130,6 @@ def grow(
         frame=np.stack([turn[0, 0] * u + turn[0, 1] * v, turn[1, 0] * u + turn[1, 1] * v, n]),
         radius=float(distance[keep - 1]),
         spacing=spacing,
-        core=core,
-        graph=surroundings.graph[rows][:, rows],
     )
 
 
@@ -165,17 +154,13 @@ def pick_centre(cloud: PointCloud, rng: Rng, *, allowed: NDArray[np.bool_] | Non
     return int(np.searchsorted(running, mark, side="right"))
 
 
-def _check(cloud: PointCloud, centre: int, share: float | None, radius: float | None, knn: int, margin: float) -> None:
+def _check(cloud: PointCloud, centre: int, share: float | None, radius: float | None) -> None:
     if (share is None) == (radius is None):
         raise ParameterError(f"share, radius: {share}, {radius}: expected exactly one of them")
     if share is not None and not 0 < share <= 1:
         raise ParameterError(f"share: {share}: expected a fraction in (0, 1]")
     if radius is not None and not 0 < radius < math.inf:
         raise ParameterError(f"radius: {radius}: expected a length > 0")
-    if knn < 8:
-        raise ParameterError(f"knn: {knn}: expected at least 8 neighbours")
-    if not 0 <= margin < math.inf:
-        raise ParameterError(f"margin: {margin}: expected a fraction >= 0")
     if not 0 <= centre < len(cloud) or not cloud.valid[centre]:
         raise DataError(f"centre: {centre}: not a valid point of this cloud of {len(cloud)}")
 

@@ -1,4 +1,4 @@
-"""Lines on a surface: shortest paths in a patch, distances to polylines in its chart, random curves and cracks."""
+"""Lines on a surface, in the flat chart of a patch: distances to polylines, random curves and cracks."""
 
 from __future__ import annotations
 
@@ -9,69 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anosynth import steady
-from anosynth.errors import DataError, ParameterError
-from anosynth.pointclouds._geometry.knn import shortest_paths
-from anosynth.pointclouds._geometry.log_map import STRETCH
-from anosynth.pointclouds._geometry.patch import Patch
+from anosynth.errors import ParameterError
 from anosynth.seeding import Rng
 
 Array = NDArray[Any]
-Rows = NDArray[np.int64]
-
-_SMOOTHINGS = 8
 
 
-def geodesic_path(patch: Patch, start: int, goal: int) -> Rows:
-    """Return the rows of the patch, (M,) int64, on the way in its graph from `start` to `goal`, both included.
-
-    Of ways about equally long, which regular grids have by the thousand, it is one close to the straight line in the
-    chart: away from that line, by a share x of the distance to the goal, edges count (1 + x) times their length.
-
-    Raises:
-        DataError: no path joins the two (never between rows of a patch as grown).
-    """
-    line = patch.uv[[start, goal]]
-    length = float(np.sqrt(((line[1] - line[0]) ** 2).sum()))
-    graph = patch.graph.tocoo()
-    if length > 0:
-        aside = distance_to_polyline(patch.uv, line)[0] / length
-        graph.data = graph.data * (1.0 + 0.5 * (aside[graph.row] + aside[graph.col]))
-    path, parent, _ = shortest_paths(graph.tocsr(), np.array([start]))
-    if not math.isfinite(path[goal]):
-        raise DataError(f"patch: rows {start} and {goal}: no path between them")
-    rows = [goal]
-    while rows[-1] != start:
-        rows.append(int(parent[rows[-1]]))
-    return np.array(rows[::-1], dtype=np.int64)
-
-
-def distance_to_path(patch: Patch, rows: Rows) -> tuple[Array, Array]:
-    """Return each patch point's distance to the path over `rows` (M,), and how far along the path its foot lies.
-
-    Both are (K,) float64 in file units. They are measured in the chart, to the path with its zigzag smoothed out, so
-    that a groove along it is straight. Where the chart is torn (a patch that closes round a cylinder) and its answer
-    cannot be true of the surface, that of the graph stands in.
-    """
-    vertices = _smooth(patch.uv[rows])
-    distance, along, _ = distance_to_polyline(patch.uv, vertices)
-    hops, _, source = shortest_paths(patch.graph, rows)
-    step = np.diff(vertices, axis=0)
-    length = np.concatenate([[0.0], np.cumsum(np.sqrt((step * step).sum(axis=1)))])
-    place = np.zeros(len(patch), dtype=np.int64)
-    place[rows] = np.arange(len(rows))
-    # Smoothing moves the path, and its points lie a spacing off the line: two of them are no contradiction.
-    slack = 2.0 * patch.spacing
-    torn = (distance < hops / (STRETCH * STRETCH) - slack) | (distance > STRETCH * hops + slack)
-    return np.where(torn, hops, distance), np.where(torn, length[place[np.maximum(source, 0)]], along)
-
-
-def distance_to_polyline(uv: Array, vertices: Array) -> tuple[Array, Array, Array]:
+def distance_to_polyline(uv: Array, vertices: Array) -> tuple[Array, Array]:
     """Return the distance of points `uv` (K, 2) to the polyline through `vertices` (M, 2), M >= 1.
 
     Returns:
         distance: (K,) float64, exact, in the units of the input.
         along: (K,) float64 arc length from the first vertex to the nearest point of the line.
-        side: (K,) float64: 1 to the left of the line, -1 to the right, 0 on it.
 
     Raises:
         ParameterError: there is no vertex.
@@ -84,14 +33,11 @@ def distance_to_polyline(uv: Array, vertices: Array) -> tuple[Array, Array, Arra
     start, step, length = vertices[:-1][length > 0].astype(np.float64), step[length > 0], length[length > 0]
     if len(step) == 0:
         gap = np.sqrt((x - float(vertices[0, 0])) ** 2 + (y - float(vertices[0, 1])) ** 2)
-        return gap, np.zeros(len(x)), np.zeros(len(x))
+        return gap, np.zeros(len(x))
     tangent = step / length[:, None]
-    # At a corner neither segment alone knows the side of what lies outside both: their bisector does.
-    corner = np.concatenate([tangent[:1], tangent[:-1] + tangent[1:], tangent[-1:]])
-    corner = np.where((corner == 0).all(axis=1, keepdims=True), np.concatenate([tangent[:1], tangent]), corner)
     before = np.concatenate([[0.0], np.cumsum(length)])
     best = np.full(len(x), np.inf)
-    along, side = np.zeros(len(x)), np.zeros(len(x))
+    along = np.zeros(len(x))
     for i in range(len(step)):
         dx, dy = x - start[i, 0], y - start[i, 1]
         t = np.clip(dx * tangent[i, 0] + dy * tangent[i, 1], 0.0, length[i])
@@ -99,12 +45,8 @@ def distance_to_polyline(uv: Array, vertices: Array) -> tuple[Array, Array, Arra
         square = ex * ex + ey * ey
         nearer = square < best
         best[nearer] = square[nearer]
-        t, ex, ey = t[nearer], ex[nearer], ey[nearer]
-        along[nearer] = before[i] + t
-        at_start, at_end = (t <= 0)[:, None], (t >= length[i])[:, None]
-        way = np.where(at_start, corner[i], np.where(at_end, corner[i + 1], tangent[i]))
-        side[nearer] = np.sign(way[:, 0] * ey - way[:, 1] * ex)
-    return np.sqrt(best), along, side
+        along[nearer] = before[i] + t[nearer]
+    return np.sqrt(best), along
 
 
 def curve(rng: Rng, length: float, *, bend: float, steps: int) -> NDArray[np.float64]:
@@ -187,11 +129,3 @@ def _zigzag(rng: Rng, heading: float, length: float, steps: int, jitter: float) 
     angle = heading + np.clip(drift + jitter * rng.normal(steps), -1.2, 1.2)
     segments = np.stack([steady.cos(angle), steady.sin(angle)], axis=1) * part[:, None]
     return np.concatenate([np.zeros((1, 2)), np.cumsum(segments, axis=0)])
-
-
-def _smooth(vertices: Array) -> Array:
-    """Return the vertices with their zigzag averaged out; the ends stay."""
-    line = vertices.astype(np.float64)
-    for _ in range(_SMOOTHINGS if len(line) > 2 else 0):
-        line[1:-1] = 0.25 * line[:-2] + 0.5 * line[1:-1] + 0.25 * line[2:]
-    return line

@@ -51,9 +51,10 @@ def refine(cloud: PointCloud, centre_point: Array, radius: float, edge: float) -
         raise ParameterError(f"radius, edge: {radius}, {edge}: expected a radius >= 0 and an edge > 0")
     near = _Ball(centre_point.astype(np.float64), radius, edge)
     faces = cloud.faces.astype(np.int64)
+    sound = cloud.valid[faces].all(axis=1)
     origin = np.arange(len(faces))
-    settled: list[Rows] = []
-    settled_origin: list[Rows] = []
+    settled, settled_origin = [faces[~sound]], [origin[~sound]]
+    faces, origin = faces[sound], origin[sound]
     for _ in range(MOST_ROUNDS + 1):
         marks = near.marks(cloud.points, faces)
         still = ~marks.any(axis=1)
@@ -82,16 +83,16 @@ def sample(cloud: PointCloud, count: int, rng: Rng) -> PointCloud:
         DataError: the cloud has no faces, or they have no area.
         ParameterError: count < 1.
     """
-    if cloud.faces is None or len(cloud.faces) == 0:
+    faces = cloud.triangles
+    if faces is None:
         raise DataError("cloud: no faces: only a mesh can be sampled")
     if count < 1:
         raise ParameterError(f"count: {count}: expected at least 1")
-    normals = face_normals(cloud.points, cloud.faces)
-    double = np.sqrt((normals * normals).sum(axis=1))
-    running = np.cumsum(np.where(np.isfinite(double), double, 0.0))
+    normals = face_normals(cloud.points, faces)
+    running = np.cumsum(np.sqrt((normals * normals).sum(axis=1)))
     total = float(running[-1])
     if not 0 < total < math.inf:
-        raise DataError(f"cloud: {len(cloud.faces)} faces of total area {total / 2:.4g}: there is nothing to sample")
+        raise DataError(f"cloud: {len(faces)} faces of total area {total / 2:.4g}: there is nothing to sample")
     drawn = rng.random(3 * count).reshape(3, count)
     mark = np.minimum(drawn[0] * total, math.nextafter(total, 0.0))
     chosen = np.searchsorted(running, mark, side="right")
@@ -100,7 +101,7 @@ def sample(cloud: PointCloud, count: int, rng: Rng) -> PointCloud:
     shares = (1.0 - root, root * (1.0 - drawn[2]), root * drawn[2])
     points = np.zeros((count, 3))
     for corner, part in enumerate(shares):
-        points += part[:, None] * cloud.points[cloud.faces[chosen, corner]].astype(np.float64)
+        points += part[:, None] * cloud.points[faces[chosen, corner]].astype(np.float64)
     dtype = cloud.points.dtype
     return PointCloud(
         points=points.astype(dtype),
@@ -197,8 +198,8 @@ def _split(points: Array, faces: Rows, marks: NDArray[np.bool_], middle: Rows) -
     a, b, c = np.take_along_axis(faces, columns, axis=1).T
     ab, bc, ca = np.take_along_axis(middle, columns, axis=1).T
     one, three = number == 1, number == 3
-    place = points.astype(np.float64)
-    square = [((place[p] - place[q]) ** 2).sum(axis=1) for p, q in ((a, bc), (ab, c))]
+    ways = (points[p].astype(np.float64) - points[q] for p, q in ((a, bc), (ab, c)))
+    square = [(way * way).sum(axis=1) for way in ways]
     # Of the two ways to halve the remaining quadrilateral the one with the shorter diagonal has the better corners.
     through_a = (number == 2) & (square[0] <= square[1])
     through_c = (number == 2) & ~through_a

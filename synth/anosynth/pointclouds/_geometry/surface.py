@@ -17,6 +17,7 @@ from anosynth.pointclouds._geometry.normals import (
     unit,
 )
 from anosynth.pointclouds._geometry.orientation import Orientation, orient
+from anosynth.pointclouds._geometry.triangles import face_areas
 from anosynth.steady import total
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ class Surface:
         cloud = self._cloud
         if cloud.grid is not None:
             found = _grid_spacing(cloud.points, cloud.valid, cloud.grid)
-        elif self._meshed is not None:
-            found = mesh_spacing(cloud.points, self._meshed)
+        elif cloud.triangles is not None:
+            found = mesh_spacing(cloud.points, cloud.triangles)
         else:
             found = 0.0
         return found if found > 0.0 else self._neighbours.spacing
@@ -67,12 +68,10 @@ class Surface:
         """
         cloud = self._cloud
         share = np.zeros(len(cloud))
-        if self._meshed is not None:
-            a, b, c = (cloud.points[self._meshed[:, i]].astype(np.float64) for i in range(3))
-            cross = np.cross(b - a, c - a)
-            area = np.sqrt((cross * cross).sum(axis=1))
+        if cloud.triangles is not None:
+            area = face_areas(cloud.points, cloud.triangles)
             for i in range(3):
-                share += np.bincount(self._meshed[:, i], area, len(cloud))
+                share += np.bincount(cloud.triangles[:, i], area, len(cloud))
         if not total(share) > 0.0:
             share = cloud.valid.astype(np.float64)
         if not total(share) > 0.0:
@@ -117,7 +116,7 @@ class Surface:
         if by == "winding":
             out[rows] = self._winding_normals(rows)
         elif cloud.grid is not None:
-            out[rows] = grid_normals(cloud.points, cloud.valid, cloud.grid, self._sensor)[rows]
+            out[rows] = grid_normals(cloud.points, cloud.valid, cloud.grid, cloud.sensor)[rows]
         else:
             line = np.zeros((len(cloud), 3))
             line[cloud.valid] = cloud_lines(self._columns(), self._neighbours.patch)
@@ -150,27 +149,27 @@ class Surface:
         rows, line = rows[known], line[known]
         points = cloud.points[rows].astype(np.float64)
         if self._own_source == "sensor":
-            sign[known] = np.where(((self._sensor - points) * line).sum(axis=1) < 0, -1.0, 1.0)
+            sign[known] = np.where(((cloud.sensor - points) * line).sum(axis=1) < 0, -1.0, 1.0)
         else:
             slot = rows if cloud.valid.all() else (np.cumsum(cloud.valid) - 1)[rows]
             sign[known] = self._orientation.signs(slot, points - cloud.bounds[0], line)
         return sign
 
     def _winding_normals(self, rows: Ints) -> Floats:
-        assert self._meshed is not None
-        return mesh_normals(self._cloud.points, self._meshed, rows) * (-1.0 if self._turned else 1.0)
+        assert self._cloud.triangles is not None
+        return mesh_normals(self._cloud.points, self._cloud.triangles, rows) * (-1.0 if self._turned else 1.0)
 
     @cached_property
     def _own_source(self) -> str:
         self._require_surface()
         cloud = self._cloud
-        if self._meshed is not None and _wound_alike(self._meshed, len(cloud)):
+        if cloud.triangles is not None and _wound_alike(cloud.triangles, len(cloud)):
             return "winding"
         return "sensor" if cloud.grid is not None or self._one_view else "propagation"
 
     @cached_property
     def _one_view(self) -> bool:
-        cloud, sensor = self._cloud, self._sensor
+        cloud, sensor = self._cloud, self._cloud.sensor
         low, high = cloud.bounds
         if cloud.viewpoint is None or bool(((sensor >= low) & (sensor <= high)).all()):
             return False
@@ -191,24 +190,9 @@ class Surface:
         return int(np.count_nonzero(along < -0.9)) <= _OPPOSITE * int(np.count_nonzero(np.abs(along) > 0.9))
 
     @cached_property
-    def _meshed(self) -> Ints | None:
-        """The faces whose vertices are all valid, or None if there are none."""
-        faces = self._cloud.faces
-        if faces is None or len(faces) == 0:
-            return None
-        if not self._cloud.valid.all():
-            faces = faces[self._cloud.valid[faces].all(axis=1)]
-        return faces if len(faces) else None
-
-    @cached_property
     def _turned(self) -> bool:
-        assert self._meshed is not None
-        return _inside_out(self._cloud.points, self._meshed)
-
-    @property
-    def _sensor(self) -> Floats:
-        where = self._cloud.viewpoint
-        return np.zeros(3) if where is None else np.asarray(where, dtype=np.float64)
+        assert self._cloud.triangles is not None
+        return _inside_out(self._cloud.points, self._cloud.triangles)
 
     @cached_property
     def _neighbours(self) -> Neighbours:
