@@ -176,7 +176,7 @@ def test_pillow_modes() -> None:
         == planar(np.array(palette.convert("RGB"))).numpy().tobytes()
     )
     assert set(np.unique(synthesize(bits, "k")["sample"].numpy())) == {0, 255}
-    with pytest.raises(DataError, match="sample `k`: PIL image of mode LAB"):
+    with pytest.raises(DataError, match="sample `k`: colours of kind LAB"):
         synthesize(Pillow.new("LAB", (20, 20)), "k")
 
 

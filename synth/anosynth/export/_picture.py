@@ -179,7 +179,7 @@ def ready(path: Path) -> Path:
 
 
 def _turned(path: Path) -> bool:
-    from anosynth.io._pictures import _opened as head_of
+    from anosynth.io._pictures import opened as head_of
 
     try:
         with warnings.catch_warnings():

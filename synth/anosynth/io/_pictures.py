@@ -91,7 +91,7 @@ def stored(data: bytes, largest: int) -> Array:
     """
     with _damage_told(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with _opened(data) as picture:
+        with opened(data) as picture:
             _check_size(picture.size[::-1], largest)
             return np.asarray(picture)
 
@@ -135,7 +135,7 @@ def _by_pillow(data: bytes, largest: int) -> Decoded:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        picture: Pillow.Image = _opened(data)
+        picture: Pillow.Image = opened(data)
         with picture:
             _check_size(picture.size[::-1], largest)
             form, mode = picture.format or "", picture.mode
@@ -149,17 +149,27 @@ def _by_pillow(data: bytes, largest: int) -> Decoded:
                 raise DataError(f"{form}: more pixels than Pillow reads of {_PACKED}") from None
             notes = [text for key, text in _NOTES.items() if key in picture.info]
             orientation = _orientation(picture.getexif)
-            target = _MODES.get(mode)
-            if target is None:
-                raise DataError(f"colours of kind {mode}: expected grey, RGB, RGBA, CMYK or a palette")
-            if mode == "P" and "transparency" in picture.info:
-                target = "RGBA"
+            pixels, target = pixels_of(picture)
+            if mode == "P" and target == "RGBA":
                 notes.remove(_NOTES["transparency"])
             if mode == "CMYK":
                 notes.append("CMYK converted to RGB without a profile")
-            pixels = _upright(np.array(picture if target == mode else picture.convert(target)), orientation)
-    native = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
-    return native, Origin(form, tuple(notes)), target in ("LA", "RGBA")
+    return _upright(pixels, orientation), Origin(form, tuple(notes)), target in ("LA", "RGBA")
+
+
+def pixels_of(picture: Pillow.Image) -> tuple[Array, str]:
+    """Return the pixels of a picture that Pillow has opened, and the mode that they are in.
+
+    Raises:
+        DataError: colours of a kind that `Image` has no place for.
+    """
+    target = _MODES.get(picture.mode)
+    if target is None:
+        raise DataError(f"colours of kind {picture.mode}: expected grey, RGB, RGBA, CMYK or a palette")
+    if picture.mode == "P" and "transparency" in picture.info:
+        target = "RGBA"
+    pixels = np.array(picture if target == picture.mode else picture.convert(target))
+    return pixels.astype(pixels.dtype.newbyteorder("="), copy=False), target
 
 
 def _check_depth(picture: Pillow.Image) -> None:
@@ -175,7 +185,7 @@ def _check_depth(picture: Pillow.Image) -> None:
         )
 
 
-def _opened(data: bytes) -> ImageFile:
+def opened(data: bytes) -> ImageFile:
     """Return what Pillow sees of a picture, with nothing unpacked: size, mode, tags.
 
     `PIL.Image.open` holds pictures to a limit of its own, which is the program's and not ours to change.

@@ -94,10 +94,10 @@ def source(file: File, eye: Eye, foreground: str, mm_per_px: float | None = None
     Args:
         mm_per_px: what a pixel of the file measures; of a reduced photo one measures more.
     """
-    from anosynth.run.of_images import _found
+    from anosynth.run.of_images import part_of
 
     image = _opened(file, eye, mm_per_px)[0]
-    return replace(image, foreground=_found(image) if foreground == "auto" else None)
+    return replace(image, foreground=part_of(image) if foreground == "auto" else None)
 
 
 def _opened(file: File, eye: Eye, mm_per_px: float | None = None) -> tuple[Image, str]:

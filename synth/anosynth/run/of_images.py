@@ -51,7 +51,7 @@ def read(path: Path, place: Place, key: str) -> Image:
 
 def _part(image: Image, how: str, path: Path, key: str) -> NDArray[np.bool_] | None:
     if how in ("auto", "none"):
-        return _found(image) if how == "auto" else None
+        return part_of(image) if how == "auto" else None
     if ":" not in how or "/" in how:
         return _map(how, key, image, path) > 0
     pixels = image.pixels.copy()
@@ -66,7 +66,7 @@ def _part(image: Image, how: str, path: Path, key: str) -> NDArray[np.bool_] | N
     return inside
 
 
-def _found(image: Image) -> NDArray[np.bool_] | None:
+def part_of(image: Image) -> NDArray[np.bool_] | None:
     """Return the part of a photo: what is not wholly transparent where that leaves some of it out, else as found."""
     solid = image.solid
     if solid is None or solid.all():

@@ -109,8 +109,10 @@ def sample_of(sample: Any) -> Image:
     elif isinstance(sample, np.ndarray):
         image = _of_array(sample)
     elif is_pillow(sample):
-        # What `io.images.read_image` makes of such a file.
-        image = Image(pixels := _of_pillow(sample), opacity=pixels.ndim == 3 and pixels.shape[2] in (2, 4))
+        from anosynth.io._pictures import pixels_of
+
+        pixels, mode = pixels_of(sample)
+        image = Image(pixels, opacity=mode in ("LA", "RGBA"))
     elif isinstance(sample, Image):
         image = sample
     else:
@@ -174,18 +176,6 @@ def _of_array(array: Array) -> Image:
     if array.dtype not in (np.uint8, np.uint16, np.float32) or array.ndim not in (2, 3):
         raise DataError(f"{kind}: expected uint8, uint16 or float32 of shape (H, W) or (H, W, C)")
     return Image(np.ascontiguousarray(array))
-
-
-def _of_pillow(picture: Any) -> Array:
-    from anosynth.io._pictures import _MODES
-
-    target = _MODES.get(picture.mode)
-    if target is None:
-        raise DataError(f"PIL image of mode {picture.mode}: expected grey, RGB, RGBA, CMYK or a palette")
-    if picture.mode == "P" and "transparency" in picture.info:
-        target = "RGBA"
-    pixels = np.array(picture if target == picture.mode else picture.convert(target))
-    return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
 
 
 def _check_range(pixels: Array) -> None:
