@@ -17,8 +17,8 @@ from anosynth.datasets.features import FITTED
 from anosynth.datasets.layout import walk
 from anosynth.datasets.truth import placed
 from anosynth.errors import DataError, ParameterError
+from anosynth.features._base import template
 from anosynth.io.tensors import read_state, write_state
-from anosynth.params import Choice, Range
 from anosynth.recipe import Recipe, Vary
 
 from ._inputs import unwritten
@@ -256,8 +256,3 @@ def _module(vary: Vary) -> Any:
     from anosynth.features import FeatureSynthesis
 
     return FeatureSynthesis(vary)
-
-
-def template(vary: Vary) -> Any:
-    fixed = {name: value for name, value in vary.values.items() if not isinstance(value, (Range, Choice))}
-    return vary.generator(**fixed)

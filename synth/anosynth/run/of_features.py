@@ -20,6 +20,7 @@ from anosynth.datasets.features import LABELS, MASKS, NORMAL, TABLES, FeaturesLa
 from anosynth.datasets.layout import Output
 from anosynth.datasets.truth import placed
 from anosynth.errors import DataError, NotMade, ParameterError
+from anosynth.features._base import template
 from anosynth.generator import Anomaly, find
 from anosynth.io.atomic import atomic_write
 from anosynth.io.tensors import Stored, read_tensor, write_tensor
@@ -27,7 +28,7 @@ from anosynth.labels import Faith
 from anosynth.recipe import Recipe, Vary
 from anosynth.seeding import Rng, stream
 
-from ._fitting import begin, check, learned, learning, template
+from ._fitting import begin, check, learned, learning
 from ._maps import Maps
 from .manifest import line
 
