@@ -98,17 +98,15 @@ def blend_places(
 
 @kernel
 def seen(new: Any, old: Any, alpha: Any, floor: Any) -> Any:
-    """Return how many pixels have alpha > 0, and on how many of them (h, w, C) `new` is seen over `old`."""
-    inside, count, zero = 0, 0, np.float32(0)
+    """Return on how many pixels (h, w, C) `new` is seen over `old`."""
+    count = 0
     for i in range(alpha.shape[0]):
         for j in range(alpha.shape[1]):
-            largest = zero
+            largest = np.float32(0)
             for channel in range(new.shape[2]):
                 largest = max(largest, abs(new[i, j, channel] - old[i, j, channel]))
-            meant = alpha[i, j] > zero
-            inside += int(meant)
-            count += int(meant and largest * alpha[i, j] >= floor)
-    return inside, count
+            count += int(largest * alpha[i, j] >= floor)
+    return count
 
 
 @kernel

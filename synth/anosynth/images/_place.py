@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,23 +136,20 @@ def kept(alpha: Alpha, free: Mask, box: Box) -> Alpha:
 
 def seen_share(new: Alpha, old: Alpha, alpha: Alpha) -> float:
     """Return the share of the pixels with alpha > 0 that visibly change when `new` (h, w, C) is laid over `old`."""
-    return _share((new[rows], old[rows], alpha[rows]) for rows in strips(*alpha.shape))
+    seen = sum(_seen(new[rows], old[rows], alpha[rows]) for rows in strips(*alpha.shape))
+    return seen / max(1, int(np.count_nonzero(alpha > 0)))
 
 
-def _share(parts: Iterable[tuple[Alpha, Alpha, Alpha]]) -> float:
+def _seen(new: Alpha, old: Alpha, alpha: Alpha) -> int:
+    """Return on how many pixels `new` (h, w, C) is seen over `old`."""
     kernels = _fast.compiled("anosynth.images._compiled_edit")
-    number, count = 0, 0
-    for new, old, alpha in parts:
-        if kernels is not None:
-            some, seen = kernels.seen(*map(np.ascontiguousarray, (new, old, alpha)), np.float32(FLOOR))
-        else:
-            inside, largest = alpha > 0, np.zeros(alpha.shape, np.float32)
-            for channel in range(new.shape[2]):
-                np.maximum(largest, np.abs(new[:, :, channel] - old[:, :, channel]), out=largest)
-            largest *= alpha
-            some, seen = np.count_nonzero(inside), np.count_nonzero((largest >= np.float32(FLOOR)) & inside)
-        number, count = number + int(some), count + int(seen)
-    return count / max(1, number)
+    if kernels is not None:
+        return int(kernels.seen(*map(np.ascontiguousarray, (new, old, alpha)), np.float32(FLOOR)))
+    largest = np.zeros(alpha.shape, np.float32)
+    for channel in range(new.shape[2]):
+        np.maximum(largest, np.abs(new[:, :, channel] - old[:, :, channel]), out=largest)
+    largest *= alpha
+    return int(np.count_nonzero(largest >= np.float32(FLOOR)))
 
 
 def made_visible(
@@ -165,12 +161,12 @@ def made_visible(
     that makes a step of 0.06 to 0.12 of full scale under the largest alpha, towards mid-grey.
     """
     top, left, _, right = box
-    parts = (
-        (new[rows], image.crop((top + rows.start, left, top + rows.stop, right)), alpha[rows])
-        for rows in strips(*alpha.shape)
-    )
-    if _share(parts) >= share:
-        return new, 0.0
+    wanted, seen = share * np.count_nonzero(alpha > 0), 0
+    for rows in strips(*alpha.shape):
+        seen += _seen(new[rows], image.crop((top + rows.start, left, top + rows.stop, right)), alpha[rows])
+        # Most pieces are seen all over, and the first rows tell.
+        if seen >= wanted:
+            return new, 0.0
     level = float(image.crop(box)[alpha > 0].mean(dtype=np.float64))
     step = rng.uniform(0.06, 0.12) / float(alpha.max()) * (1.0 if level < 0.5 else -1.0)
     return new + np.float32(step), step
