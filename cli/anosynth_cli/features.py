@@ -12,7 +12,7 @@ import typer
 from anosynth.errors import ParameterError
 from anosynth.run.reading import FeatureReading, Reading
 
-from . import making, running
+from . import making, parsing, running
 
 EXAMPLE = "anosynth features train.npy fakes/"
 
@@ -114,7 +114,7 @@ def _of_dataset(
         raise ParameterError(f"--dataset: {name}: holds {layout.family}, this command reads photos")
     if len(paths) > 1:
         raise ParameterError(f"{paths[0]}: with --dataset give OUT alone; --root says where the data set is")
-    home = running.dataset_root(layout, root)
+    home = parsing.dataset_root(layout, root)
     found = [source for source in layout.sources(home) if not category or source.category in category]
     if not found:
         which = f" of {', '.join(category)}" if category else ""

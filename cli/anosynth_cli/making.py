@@ -19,7 +19,7 @@ from anosynth.generator import Generator, find, names
 from anosynth.io.remote import mirror, url_of
 from anosynth.run import Plan
 
-from . import options, running
+from . import options, parsing
 
 Text = Optional[str]  # noqa: UP045 - evaluated at run time
 
@@ -181,8 +181,8 @@ def plan_of(
         raise ParameterError(f"recipe `{recipe.name}`: makes {recipe.family}, this command makes {family}")
     common = {
         "recipe": recipe,
-        "seed": running.parse_seed(given.seed),
-        "shard": running.parse_shard(given.shard),
+        "seed": parsing.parse_seed(given.seed),
+        "shard": parsing.parse_shard(given.shard),
         "sink": given.sink,
         "shard_size": given.shard_size,
         "count": given.count,
@@ -196,7 +196,7 @@ def plan_of(
         if len(paths) > 1:
             raise ParameterError(f"{paths[0]}: with --dataset give OUT alone; --root says where the data set is")
         origin = url_of(given.root or "")
-        home = running.dataset_root(layout, mirror(origin) if origin else given.root)
+        home = parsing.dataset_root(layout, mirror(origin) if origin else given.root)
         out = paths[0] if paths else Path("anosynth-out") / given.dataset
         common["origin"] = origin
         return Plan(home, layout, held_out=given.held_out, categories=tuple(given.category), **common), out
@@ -209,7 +209,7 @@ def plan_of(
     if os.path.isfile(paths[-1]):  # noqa: PTH113 - a name that is too long is told where OUT is made
         raise DataError(f"{paths[-1]}: is not a folder\nhint: the last path is OUT, the folder to write to")
     home, only, origin = _inputs_by_url(paths[:-1], plain)
-    split = running.parse_split(given.split)
+    split = parsing.parse_split(given.split)
     return Plan(home, find_layout(plain), only=only, split=split, origin=origin, **common), paths[-1]
 
 
