@@ -37,7 +37,7 @@ class Given:
     )
     generator: Annotated[Text, typer.Option("--generator", "-g", help="Generator; see `anosynth list`.")] = None
     recipe: Annotated[Text, typer.Option("--recipe", "-r", help="Weighted mix: a YAML file or a name.")] = None
-    dataset: Annotated[Text, typer.Option(help="Layout of the input and of OUT, e.g. mvtec or mvtec3d; a wrong name lists all.")] = None
+    dataset: Annotated[Text, typer.Option(help="Layout of the input and of OUT; a wrong name lists all.")] = None
     root: Annotated[Optional[Path], typer.Option(help="Where the data set is (with --dataset).")] = None  # noqa: UP045
     category: Annotated[list[str], typer.Option(help="Category of the data set; may be repeated.")] = field(
         default_factory=list
