@@ -81,7 +81,8 @@ def processes(workers: int) -> Engine:
             try:
                 with _pool(used) as pool:
                     while True:
-                        while len(running) < used * _AHEAD:
+                        # After a death, one at a time: what kills workers is then known, and has all memory.
+                        while len(running) < (1 if deaths else used * _AHEAD):
                             waiting.extend(itertools.islice(chunks, 0 if waiting else 1))
                             if not waiting:
                                 break
@@ -94,7 +95,7 @@ def processes(workers: int) -> Engine:
                         running.popleft()
                         deaths = 0
             except BrokenProcessPool:
-                # Which chunk killed the worker is unknown, but all are pure; the pool that lost it gave nothing more.
+                # Which of several killed it is unknown, but all are pure; a pool that lost a worker gives nothing more.
                 waiting.extendleft(chunk for chunk, _ in reversed(running))
                 running.clear()
                 deaths += 1
