@@ -67,9 +67,9 @@ def even(count: int) -> Floats:
 def zip_rings(inner: Ints, outer: Ints, t_inner: Floats, t_outer: Floats) -> Ints:
     """Return the triangles between two closed counter-clockwise rings of any two lengths, (n + m, 3).
 
-    A ring is its vertex indices and their rising parameters in [0, 1); equal parameters face each other. Walking
-    round, whichever ring's next edge has the earlier middle gives the next triangle: no edge is left behind. A ring of
-    one vertex is a pole; the triangles that vanish there are left out.
+    A ring is its vertex indices and their rising parameters, one in each of as many equal parts of [0, 1); equal
+    parameters face each other. Walking round, whichever ring's next edge has the earlier middle gives the next
+    triangle: no edge is left behind. A ring of one vertex is a pole; the triangles that vanish there are left out.
     """
 
     def middles(t: Floats) -> Floats:
